@@ -1,0 +1,81 @@
+// command_context.h: what a command function gets. A run is straight-line code: it reads through `tx`, writes
+// its reply, puts its writes into `tx`; the dispatcher commits afterwards. If a read met a missing block, the
+// dispatcher throws reply and writes away and runs the function again from the start, so a function changes
+// nothing but reply and tx until it is certain that it reads no more (law 5). Behind a missing block reads
+// answer "absent": every loop must end under such answers.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "command/client_state.h"
+#include "command/command_table.h"
+#include "command/dispatcher.h"
+#include "command/errors.h"
+#include "command/host.h"
+#include "keyspace/keyspace.h"
+#include "resp/reply.h"
+
+namespace varve {
+
+class CursorTable;
+
+// What outlives a run and belongs to all commands.
+struct CommandServices {
+  Host& host;
+  Clock& clock;
+  CommandTable& table;
+  CursorTable& cursors;
+  Keyspace& keyspace;        // attached() tells whether the data is open
+  Engine* engine = nullptr;  // null while loading
+  uint64_t hits = 0, misses = 0;
+};
+
+// Delivers a suspended command's reply, once, after the run has returned; harmless when the client is gone.
+using Resume = std::function<void(Sequence gate, std::function<void(OutputBuffer& out, int protocol)> write)>;
+
+struct CommandContext {
+  CommandServices& services;
+  ClientState& client;
+  Invocation& invocation;
+  const Command& command;
+  const std::vector<std::string_view>& args;
+  Reply& reply;
+  Transaction& tx;
+  // Where this command's reply begins in reply.out(), for a reply that turns into an error half way.
+  uint64_t reply_start = 0;
+  // What the run comes to; suspend() and stream() change it.
+  RunResult result = RunResult::kDone;
+
+  Host& host() { return services.host; }
+  Engine* engine() { return services.engine; }
+  // Milliseconds since 1970, frozen at the command's first run.
+  int64_t now_ms() const { return invocation.now_ms; }
+  // The client's database: its physical id, for tx. (A missing block behind it makes the run worthless, as
+  // any.)
+  DatabaseId db() { return tx.database(client.db); }
+
+  // The command goes on by itself: keep what this returns and call it when the reply is known. Nothing may
+  // have been written to reply or tx. The views in args stay valid until then only if they were copied.
+  Resume suspend() {
+    result = RunResult::kSuspended;
+    if (client.reply_mode == ReplyMode::kOff || client.skip_this_reply) {
+      return [resume = invocation.resume](Sequence gate, const std::function<void(OutputBuffer&, int)>&) {
+        if (resume) resume(gate, [](OutputBuffer&, int) {});
+      };
+    }
+    return invocation.resume;
+  }
+  // The reply goes on piece by piece behind what is in `reply` already.
+  void stream(std::unique_ptr<ReplyStream> pieces) {
+    result = RunResult::kStream;
+    invocation.stream = std::move(pieces);
+  }
+};
+
+}  // namespace varve

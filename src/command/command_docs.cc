@@ -1,0 +1,215 @@
+#include "command/command_docs.h"
+
+#include <unordered_map>
+
+#include "base/check.h"
+
+namespace varve {
+namespace {
+
+constexpr const char* kKey = "key:key0";
+constexpr const char* kKeys = "key:key0*";
+constexpr const char* kKeyValue = "key:key0 value";
+constexpr const char* kRange = "key:key0 start:integer end:integer";
+constexpr const char* kAsync = "async(ASYNC|SYNC)?";
+constexpr const char* kOnOff = "enabled(ON|OFF)";
+
+const CommandDocs kDocs[] = {
+    // --- strings ---
+    {"append", kKeyValue},
+    {"decr", kKey},
+    {"decrby", "key:key0 decrement:integer"},
+    {"get", kKey},
+    {"getdel", kKey},
+    {"getex",
+     "key:key0 expiration(EX=seconds:integer|PX=milliseconds:integer|EXAT=unix-time-seconds:unix-time|"
+     "PXAT=unix-time-milliseconds:unix-time|PERSIST)?",
+     "RW and UPDATE because it changes the TTL"},
+    {"getrange", kRange},
+    {"getset", kKeyValue, "", "6.2.0", "`SET` with the `!GET` argument"},
+    {"incr", kKey},
+    {"incrby", "key:key0 increment:integer"},
+    {"incrbyfloat", "key:key0 increment:double"},
+    {"mget", kKeys},
+    {"mset", "key_value{key:key0 value}*"},
+    {"msetnx", "key_value{key:key0 value}*"},
+    {"psetex", "key:key0 milliseconds:integer value"},
+    {"set",
+     "key:key0 value condition(NX|XX)? GET? expiration(EX=seconds:integer|PX=milliseconds:integer|"
+     "EXAT=unix-time-seconds:unix-time|PXAT=unix-time-milliseconds:unix-time|KEEPTTL)?",
+     "RW and ACCESS due to the optional `GET` argument"},
+    {"setex", "key:key0 seconds:integer value"},
+    {"setnx", kKeyValue},
+    {"setrange", "key:key0 offset:integer value"},
+    {"strlen", kKey},
+    {"substr", kRange, "", "2.0.0", "`GETRANGE`"},
+
+    // --- keys ---
+    {"copy", "source:key0 destination:key1 DB=destination-db:integer? REPLACE?"},
+    {"del", kKeys},
+    {"exists", kKeys},
+    {"expire", "key:key0 seconds:integer condition(NX|XX|GT|LT)?"},
+    {"expireat", "key:key0 unix-time-seconds:unix-time condition(NX|XX|GT|LT)?"},
+    {"expiretime", kKey},
+    {"flushall", kAsync},
+    {"flushdb", kAsync},
+    {"keys", "pattern:pattern"},
+    {"move", "key:key0 db:integer"},
+    {"object|encoding", kKey},
+    {"object|freq", kKey},
+    {"object|idletime", kKey},
+    {"object|refcount", kKey},
+    {"persist", kKey},
+    {"pexpire", "key:key0 milliseconds:integer condition(NX|XX|GT|LT)?"},
+    {"pexpireat", "key:key0 unix-time-milliseconds:unix-time condition(NX|XX|GT|LT)?"},
+    {"pexpiretime", kKey},
+    {"pttl", kKey},
+    {"rename", "key:key0 newkey:key1"},
+    {"renamenx", "key:key0 newkey:key1"},
+    {"scan", "cursor:integer MATCH=pattern:pattern? COUNT=count:integer? TYPE=type?"},
+    {"swapdb", "index1:integer index2:integer"},
+    {"touch", kKeys},
+    {"ttl", kKey},
+    {"type", kKey},
+    {"unlink", kKeys},
+
+    // --- connection ---
+    {"auth", "username? password"},
+    {"client|kill",
+     "filter(address|new-format(ID=client-id:integer?|TYPE=normal_master_slave_pubsub(NORMAL|MASTER|SLAVE|"
+     "REPLICA|PUBSUB)?|"
+     "USER=username?|ADDR=address?|LADDR=address?|SKIPME=yes/no?)*)"},
+    {"client|list",
+     "TYPE=normal_master_replica_pubsub(NORMAL|MASTER|REPLICA|PUBSUB)? ID=id{client-id:integer*}?"},
+    {"client|no-evict", kOnOff},
+    {"client|no-touch", kOnOff},
+    {"client|reply", "on_off_skip(ON|OFF|SKIP)"},
+    {"client|setinfo", "attr(LIB-NAME=libname|LIB-VER=libver)"},
+    {"client|setname", "connection-name"},
+    {"echo", "message"},
+    {"hello", "arguments{protover:integer AUTH=username_password{username password}? SETNAME=clientname?}?"},
+    {"ping", "message?"},
+    {"select", "index:integer"},
+
+    // --- server ---
+    {"bgsave", "SCHEDULE?"},
+    {"cluster|countkeysinslot", "slot:integer"},
+    {"cluster|getkeysinslot", "slot:integer count:integer"},
+    {"cluster|keyslot", "key"},
+    {"cluster|slots", "", "", "7.0.0", "`CLUSTER SHARDS`"},
+    {"command|docs", "command-name*?"},
+    {"command|getkeys", "command arg*?"},
+    {"command|getkeysandflags", "command arg*?"},
+    {"command|info", "command-name*?"},
+    {"command|list", "FILTERBY=filterby(MODULE=module-name|ACLCAT=category|PATTERN=pattern:pattern)?"},
+    {"compact", "range{min max}?"},
+    {"config|get", "parameter{parameter}*"},
+    {"config|set", "parameter_value{parameter value}*"},
+    {"debug", "", "", "", "", true},
+    {"info", "section*?"},
+    {"lolwut", "VERSION=version:integer?"},
+    {"shutdown", "nosave_save(NOSAVE|SAVE)? NOW? FORCE? ABORT?"},
+    {"wait", "numreplicas:integer timeout:integer"},
+    {"waitaof", "numlocal:integer numreplicas:integer timeout:integer"},
+};
+
+class SyntaxParser {
+ public:
+  explicit SyntaxParser(std::string_view text) : text_(text) {}
+
+  std::vector<DocArgument> parse() {
+    std::vector<DocArgument> arguments = list(' ');
+    VARVE_CHECK(at_ == text_.size());
+    return arguments;
+  }
+
+ private:
+  char here() const { return at_ < text_.size() ? text_[at_] : '\0'; }
+  bool take(char c) {
+    if (here() != c) return false;
+    at_++;
+    return true;
+  }
+
+  std::vector<DocArgument> list(char separator) {
+    std::vector<DocArgument> arguments;
+    if (at_ == text_.size()) return arguments;
+    do arguments.push_back(argument());
+    while (take(separator));
+    return arguments;
+  }
+
+  std::string word() {
+    size_t begin = at_;
+    while (at_ < text_.size() && std::string_view(" |(){}?*=:").find(text_[at_]) == std::string_view::npos)
+      at_++;
+    VARVE_CHECK(at_ > begin);
+    return std::string(text_.substr(begin, at_ - begin));
+  }
+
+  DocArgument argument() {
+    DocArgument argument;
+    argument.name = word();
+    if (take('=')) {
+      argument.token = argument.name;
+      argument.name = word();
+    } else if (is_token(argument.name)) {
+      argument.token = argument.name;
+      for (char& c : argument.name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+      argument.type = "pure-token";
+    }
+    if (argument.type.empty()) argument.type = "string";
+    if (take(':')) set_type(word(), &argument);
+    if (take('(')) {
+      argument.type = "oneof";
+      argument.parts = list('|');
+      VARVE_CHECK(take(')'));
+    } else if (take('{')) {
+      argument.type = "block";
+      argument.parts = list(' ');
+      VARVE_CHECK(take('}'));
+    }
+    bool optional = false, multiple = false;
+    while (here() == '?' || here() == '*') (text_[at_++] == '?' ? optional : multiple) = true;
+    if (optional) argument.flags.push_back("optional");
+    if (multiple) argument.flags.push_back("multiple");
+    return argument;
+  }
+
+  static bool is_token(std::string_view name) {
+    for (char c : name) {
+      if (c >= 'a' && c <= 'z') return false;
+    }
+    return true;
+  }
+
+  static void set_type(std::string type, DocArgument* argument) {
+    if (type.substr(0, 3) == "key") {
+      argument->type = "key";
+      argument->key_spec = type.back() - '0';
+    } else {
+      argument->type = std::move(type);
+    }
+  }
+
+  std::string_view text_;
+  size_t at_ = 0;
+};
+
+}  // namespace
+
+CommandDocs command_docs(std::string_view full_name) {
+  static const std::unordered_map<std::string_view, const CommandDocs*> index = [] {
+    std::unordered_map<std::string_view, const CommandDocs*> docs;
+    for (const CommandDocs& entry : kDocs) docs.emplace(entry.name, &entry);
+    return docs;
+  }();
+  auto it = index.find(full_name);
+  return it == index.end() ? CommandDocs() : *it->second;
+}
+
+std::vector<DocArgument> parse_syntax(std::string_view syntax) {
+  return SyntaxParser(syntax).parse();
+}
+
+}  // namespace varve

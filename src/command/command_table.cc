@@ -1,0 +1,134 @@
+#include "command/command_table.h"
+
+#include <bit>
+#include <cstring>
+
+#include "base/check.h"
+#include "command/numbers.h"
+
+namespace varve {
+namespace {
+
+constexpr size_t kNameMax = 64;
+
+uint32_t hash_name(std::string_view lower) {
+  uint32_t hash = 2166136261u;  // FNV-1a
+  for (char c : lower) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
+  return hash;
+}
+
+// Lowers `name` into `buffer`. False: too long to be a command.
+bool lower_name(std::string_view name, char (&buffer)[kNameMax], std::string_view* lower) {
+  if (name.size() > kNameMax) return false;
+  for (size_t i = 0; i < name.size(); ++i) {
+    char c = name[i];
+    buffer[i] = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+  }
+  *lower = {buffer, name.size()};
+  return true;
+}
+
+// The text of the lowest bit of `bit` in a list of names.
+template <size_t N>
+const char* bit_name(const char* const (&names)[N], uint32_t bit) {
+  int index = std::countr_zero(bit);
+  return bit != 0 && static_cast<size_t>(index) < N ? names[index] : nullptr;
+}
+
+}  // namespace
+
+void CommandTable::add(Command command) {
+  command.full_name = command.name;
+  for (Command& sub : command.subcommands) sub.full_name = command.full_name + "|" + sub.name;
+  commands_.push_back(std::make_unique<Command>(std::move(command)));
+}
+
+void CommandTable::freeze() {
+  slots_.assign(std::bit_ceil(commands_.size() * 4 + 16), nullptr);
+  for (const auto& command : commands_) {
+    size_t slot = hash_name(command->name) & (slots_.size() - 1);
+    while (slots_[slot] != nullptr) {
+      VARVE_CHECK(std::strcmp(slots_[slot]->name, command->name) != 0);
+      slot = (slot + 1) & (slots_.size() - 1);
+    }
+    slots_[slot] = command.get();
+  }
+}
+
+const Command* CommandTable::find(std::string_view name) const {
+  char buffer[kNameMax];
+  std::string_view lower;
+  if (!lower_name(name, buffer, &lower)) return nullptr;
+  for (size_t slot = hash_name(lower) & (slots_.size() - 1); slots_[slot] != nullptr;
+       slot = (slot + 1) & (slots_.size() - 1)) {
+    if (slots_[slot]->full_name == lower) return slots_[slot];
+  }
+  return nullptr;
+}
+
+const Command* CommandTable::find_subcommand(const Command& container, std::string_view name) {
+  for (const Command& sub : container.subcommands) {
+    if (equals_ignoring_case(name, sub.name)) return &sub;
+  }
+  return nullptr;
+}
+
+void CommandTable::reset_stats() {
+  for (const auto& command : commands_) {
+    command->stats = CommandStats();
+    for (const Command& sub : command->subcommands) sub.stats = CommandStats();
+  }
+}
+
+bool find_key_positions(const Command& command, const std::vector<std::string_view>& args,
+                        std::vector<int>* positions) {
+  if (!command.arity_fits(args.size())) return false;
+  if (command.find_keys != nullptr) {
+    command.find_keys(args, positions);
+    return true;
+  }
+  int argc = static_cast<int>(args.size());
+  for (const KeySpec& spec : command.keys) {
+    if (spec.first == 0) continue;
+    int last = spec.last < 0 ? argc + spec.last : spec.last;
+    for (int i = spec.first; i <= last && i<argc; i += spec.step> 0 ? spec.step : 1) positions->push_back(i);
+  }
+  return true;
+}
+
+const char* command_flag_name(uint32_t flag) {
+  static constexpr const char* kNames[] = {
+      "write",         "readonly",         "denyoom",  "module",      "admin",
+      "pubsub",        "noscript",         "blocking", "loading",     "stale",
+      "skip_monitor",  "skip_slowlog",     "asking",   "fast",        "no_auth",
+      "may_replicate", "no_async_loading", "no_multi", "movablekeys", "allow_busy"};
+  return bit_name(kNames, flag);
+}
+
+const char* acl_category_name(uint32_t category) {
+  static constexpr const char* kNames[] = {
+      "keyspace", "read",   "write",       "set",       "sortedset",  "list",        "hash",
+      "string",   "bitmap", "hyperloglog", "geo",       "stream",     "pubsub",      "admin",
+      "fast",     "slow",   "blocking",    "dangerous", "connection", "transaction", "scripting"};
+  return bit_name(kNames, category);
+}
+
+const char* key_flag_name(uint32_t flag) {
+  static constexpr const char* kNames[] = {
+      "RO",     "RW",     "OW",      "RM",         "access",        "update",
+      "insert", "delete", "not_key", "incomplete", "variable_flags"};
+  return bit_name(kNames, flag);
+}
+
+void build_command_table(CommandTable& table) {
+  add_string_commands(table);
+  add_key_commands(table);
+  add_scan_commands(table);
+  add_connection_commands(table);
+  add_client_commands(table);
+  add_admin_commands(table);
+  add_introspection_commands(table);
+  table.freeze();
+}
+
+}  // namespace varve

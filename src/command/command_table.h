@@ -1,0 +1,172 @@
+// command_table.h: the one table of commands: what dispatch checks (arity, flags), what COMMAND tells
+// clients, and the function that runs. Families add their rows through functions that build_command_table()
+// calls; nothing registers itself before main().
+//
+// Lookup takes no allocation: the name is lowered into a small buffer and searched in an open hash table.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace varve {
+
+struct CommandContext;
+struct Command;
+
+// Flags, in the order COMMAND INFO prints them. Names are command_flag_name()'s.
+enum CommandFlag : uint32_t {
+  kCmdWrite = 1u << 0,
+  kCmdReadOnly = 1u << 1,
+  kCmdDenyOom = 1u << 2,
+  kCmdModule = 1u << 3,
+  kCmdAdmin = 1u << 4,
+  kCmdPubSub = 1u << 5,
+  kCmdNoScript = 1u << 6,
+  kCmdBlocking = 1u << 7,
+  kCmdLoading = 1u << 8,  // runs while the data is still being opened
+  kCmdStale = 1u << 9,
+  kCmdSkipMonitor = 1u << 10,
+  kCmdSkipSlowlog = 1u << 11,
+  kCmdAsking = 1u << 12,
+  kCmdFast = 1u << 13,
+  kCmdNoAuth = 1u << 14,  // runs before AUTH
+  kCmdMayReplicate = 1u << 15,
+  kCmdNoAsyncLoading = 1u << 16,
+  kCmdNoMulti = 1u << 17,
+  kCmdMovableKeys = 1u << 18,
+  kCmdAllowBusy = 1u << 19,
+  // Not shown: for dispatch only.
+  kCmdFrees =
+      1u << 24,  // a write that gives space back: allowed on a full disk as long as the engine admits it
+  kCmdBlindWrite = 1u << 25,  // mostly writes without reading: its keys are not probed ahead
+};
+
+// ACL categories, in Redis's order.
+enum AclCategory : uint32_t {
+  kAclKeyspace = 1u << 0,
+  kAclRead = 1u << 1,
+  kAclWrite = 1u << 2,
+  kAclSet = 1u << 3,
+  kAclSortedSet = 1u << 4,
+  kAclList = 1u << 5,
+  kAclHash = 1u << 6,
+  kAclString = 1u << 7,
+  kAclBitmap = 1u << 8,
+  kAclHyperLogLog = 1u << 9,
+  kAclGeo = 1u << 10,
+  kAclStream = 1u << 11,
+  kAclPubSub = 1u << 12,
+  kAclAdmin = 1u << 13,
+  kAclFast = 1u << 14,
+  kAclSlow = 1u << 15,
+  kAclBlocking = 1u << 16,
+  kAclDangerous = 1u << 17,
+  kAclConnection = 1u << 18,
+  kAclTransaction = 1u << 19,
+  kAclScripting = 1u << 20,
+};
+
+// What a command does with a key (COMMAND INFO's key specification flags), in Redis's order.
+enum KeyFlag : uint32_t {
+  kKeyRO = 1u << 0,
+  kKeyRW = 1u << 1,
+  kKeyOW = 1u << 2,
+  kKeyRM = 1u << 3,
+  kKeyAccess = 1u << 4,
+  kKeyUpdate = 1u << 5,
+  kKeyInsert = 1u << 6,
+  kKeyDelete = 1u << 7,
+  kKeyNotKey = 1u << 8,
+  kKeyIncomplete = 1u << 9,
+  kKeyVariable = 1u << 10,
+};
+
+// Where keys stand among the arguments (the name is argument 0). first 0: no keys. last -1: the last
+// argument.
+struct KeySpec {
+  int first = 0;
+  int last = 0;
+  int step = 0;
+  uint32_t flags = 0;
+};
+
+using CommandFunction = void (*)(CommandContext& context);
+// For commands whose keys cannot be told by positions: appends the indexes of the keys.
+using KeysFunction = void (*)(const std::vector<std::string_view>& args, std::vector<int>* positions);
+
+struct CommandStats {
+  uint64_t calls = 0;
+  uint64_t usec = 0;
+  uint64_t rejected = 0;  // refused before it ran (arity, auth, loading, no space)
+  uint64_t failed = 0;    // ran and replied with an error
+};
+
+struct Command {
+  // Lower case. Of a subcommand only its own part ("list"); full_name is "client|list".
+  const char* name = "";
+  // Arguments with the name; negative: at least so many.
+  int arity = 0;
+  uint32_t flags = 0;
+  uint32_t categories = 0;
+  // Most commands have one; COPY, RENAME and their like two (source, destination).
+  std::vector<KeySpec> keys;
+  CommandFunction run = nullptr;  // null only for a container whose subcommands run
+  const char* since = "1.0.0";
+  const char* group = "generic";
+  const char* summary = "";
+  const char* complexity = "";
+  KeysFunction find_keys = nullptr;
+  std::vector<Command> subcommands;
+  std::vector<const char*> tips;
+  // Added bytes, beyond those of the arguments, that a run may write: for admission.
+  uint32_t extra_write_bytes = 0;
+
+  // Filled in by the table.
+  std::string full_name;
+  mutable CommandStats stats;
+
+  bool arity_fits(size_t argc) const {
+    return arity >= 0 ? argc == static_cast<size_t>(arity) : argc >= static_cast<size_t>(-arity);
+  }
+};
+
+class CommandTable {
+ public:
+  // Rows must have distinct names. Call freeze() after the last one.
+  void add(Command command);
+  void freeze();
+
+  // By any case; null when unknown. Not for subcommands.
+  const Command* find(std::string_view name) const;
+  // The subcommand of a container, by any case; null when unknown.
+  static const Command* find_subcommand(const Command& container, std::string_view name);
+  const std::vector<std::unique_ptr<Command>>& commands() const { return commands_; }
+  void reset_stats();
+
+ private:
+  std::vector<std::unique_ptr<Command>> commands_;
+  std::vector<const Command*> slots_;  // open addressing, a power of two, at most half full
+};
+
+// The positions of a command's keys. False: the arguments do not fit the command ("Invalid arguments ...").
+bool find_key_positions(const Command& command, const std::vector<std::string_view>& args,
+                        std::vector<int>* positions);
+
+const char* command_flag_name(uint32_t flag);      // one bit -> "denyoom"; null for those not shown
+const char* acl_category_name(uint32_t category);  // one bit -> "keyspace"
+const char* key_flag_name(uint32_t flag);          // one bit -> "RW", "access"
+
+// Every family, each in families/NAME.cc.
+void add_string_commands(CommandTable& table);
+void add_key_commands(CommandTable& table);
+void add_scan_commands(CommandTable& table);
+void add_connection_commands(CommandTable& table);
+void add_client_commands(CommandTable& table);
+void add_admin_commands(CommandTable& table);
+void add_introspection_commands(CommandTable& table);
+void build_command_table(CommandTable& table);
+
+}  // namespace varve

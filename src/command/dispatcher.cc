@@ -1,0 +1,449 @@
+// dispatcher.cc: what happens between a parsed command and its committed effect: look-up, checks, admission,
+// the run, the verdict about the run (a missing block makes it worthless), the commit, the gate, the
+// statistics.
+
+#include "command/dispatcher.h"
+
+#include <algorithm>
+#include <map>
+#include <unordered_set>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "command/command_context.h"
+#include "command/command_table.h"
+#include "command/cursors.h"
+#include "command/errors.h"
+#include "keyspace/expiry.h"
+#include "keyspace/keyspace.h"
+
+namespace varve {
+namespace {
+
+constexpr int kExpirySliceHints = 200;
+constexpr int64_t kExpiryPauseMs = 2;
+constexpr size_t kErrorCodesMax = 128;  // errorstats kept apart
+constexpr uint64_t kProbedStringMax = 64 * 1024;
+
+// What the engine is asked to admit: the arguments become records with their keys, tags and hints.
+size_t estimate_write(const Command& command, const std::vector<std::string_view>& args) {
+  size_t bytes = 256 + command.extra_write_bytes;
+  for (std::string_view arg : args) bytes += arg.size() + arg.size() / 64 + 96;
+  return bytes;
+}
+
+// Redis's text with the arguments that fit into 128 bytes; C strings, so a NUL ends them.
+std::string unknown_command_text(const std::vector<std::string_view>& args) {
+  constexpr size_t kShown = 128;
+  auto shown = [](std::string_view text, size_t max) {
+    text = text.substr(0, max);
+    return text.substr(0, text.find('\0'));
+  };
+  std::string list;
+  for (size_t i = 1; i < args.size() && list.size() < kShown; ++i) {
+    list += fmt::format("'{}' ", shown(args[i], kShown - list.size()));
+  }
+  return fmt::format("ERR unknown command '{}', with args beginning with: {}", shown(args[0], kShown), list);
+}
+
+}  // namespace
+
+class Dispatcher::Impl {
+ public:
+  Impl(Host& host, Clock& clock, uint64_t seed)
+      : random_(seed),
+        cursors_(random_.next()),
+        services_{host, clock, table_, cursors_, keyspace_},
+        tx_(keyspace_),
+        probe_tx_(keyspace_),
+        expiry_(keyspace_) {
+    build_command_table(table_);
+  }
+
+  Status attach(Engine* engine) {
+    Status s = keyspace_.attach(engine);
+    if (s.ok()) services_.engine = engine;
+    return s;
+  }
+  void detach() {
+    expiry_.stop();
+    keyspace_.detach();
+    services_.engine = nullptr;
+  }
+
+  RunResult run(ClientState& client, Invocation& invocation, OutputBuffer& out);
+  void probe(const ClientState& client, const std::vector<std::string_view>& args, ReadContext& read);
+  void tick();
+
+  std::string commandstats_text() const;
+  std::string errorstats_text() const;
+  std::string keyspace_text() const;
+  void reset_stats();
+
+  Random random_;
+  CommandTable table_;
+  CursorTable cursors_;
+  Keyspace keyspace_;
+  CommandServices services_;
+  Transaction tx_;
+  Transaction probe_tx_;
+  ExpiryCycle expiry_;
+  uint64_t processed_ = 0;
+  std::map<std::string, uint64_t, std::less<>> error_counts_;
+
+ private:
+  const Command* look_up(const std::vector<std::string_view>& args, std::string* error) const;
+  const char* check(const Command& command, const ClientState& client,
+                    const std::vector<std::string_view>& args) const;
+  RunResult refuse(const Command* command, ClientState& client, std::string_view error, OutputBuffer& out);
+  // kGo, or what run() has to do instead.
+  Admission::Verdict admit(const Command& command, size_t bytes, Invocation& invocation, std::string* error);
+  RunResult give_up(const Command& command, ClientState& client, const Status& error, OutputBuffer& out);
+  void count_error(std::string_view reply);
+  void end_reply(ClientState& client, Invocation& invocation, OutputBuffer& out, uint64_t start,
+                 RunResult* result);
+  void expire_some();
+
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // for calls from Host::after_ms
+  bool expiry_scheduled_ = false;
+};
+
+const Command* Dispatcher::Impl::look_up(const std::vector<std::string_view>& args,
+                                         std::string* error) const {
+  const Command* command = table_.find(args[0]);
+  if (command == nullptr) {
+    *error = unknown_command_text(args);
+    return nullptr;
+  }
+  if (!command->subcommands.empty() && args.size() > 1) {
+    const Command* sub = CommandTable::find_subcommand(*command, args[1]);
+    if (sub != nullptr) {
+      command = sub;
+    } else if (command->run == nullptr) {
+      std::string_view name = args[1].substr(0, 128);
+      std::string upper = command->full_name;
+      for (char& c : upper) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - ('a' - 'A')) : c;
+      *error =
+          fmt::format("ERR unknown subcommand '{}'. Try {} HELP.", name.substr(0, name.find('\0')), upper);
+      return nullptr;
+    }
+  }
+  if (!command->arity_fits(args.size()) || command->run == nullptr) {
+    *error = fmt::format("ERR wrong number of arguments for '{}' command", command->full_name);
+    ++command->stats.rejected;
+    return nullptr;
+  }
+  return command;
+}
+
+// Redis's checks in Redis's order. Null: go.
+const char* Dispatcher::Impl::check(const Command& command, const ClientState& client,
+                                    const std::vector<std::string_view>& args) const {
+  if ((command.flags & kCmdNoAuth) == 0 && !client.authenticated && !services_.host.password().empty()) {
+    return errors::kNoAuth;
+  }
+  if (services_.engine == nullptr && (command.flags & kCmdLoading) == 0) return errors::kLoading;
+  bool long_argument = false;
+  for (std::string_view arg : args) long_argument |= arg.size() > kMaxKeySize;
+  if (long_argument) {
+    std::vector<int> positions;
+    find_key_positions(command, args, &positions);
+    for (int i : positions) {
+      if (args[static_cast<size_t>(i)].size() > kMaxKeySize) return errors::kKeyTooLong;
+    }
+  }
+  return nullptr;
+}
+
+Admission::Verdict Dispatcher::Impl::admit(const Command& command, size_t bytes, Invocation& invocation,
+                                           std::string* error) {
+  Admission admission = services_.engine->admit(bytes, (command.flags & kCmdFrees) != 0);
+  if (admission.verdict == Admission::Verdict::kWait) invocation.wait_us = admission.wait_us;
+  if (admission.verdict == Admission::Verdict::kRefuse) {
+    const Status& reason = admission.reason;
+    *error = reason.is_fenced()             ? errors::kFenced
+             : reason.is_aborted()          ? errors::kShuttingDown
+             : reason.is_invalid_argument() ? fmt::format("ERR {}", reason.message())
+                                            : errors::kNoSpace;
+  }
+  return admission.verdict;
+}
+
+RunResult Dispatcher::Impl::run(ClientState& client, Invocation& invocation, OutputBuffer& out) {
+  invocation.gate = 0;
+  if (invocation.args.empty()) return RunResult::kDone;
+  std::string lookup_error;
+  const Command* command = look_up(invocation.args, &lookup_error);
+  if (command == nullptr) return refuse(nullptr, client, lookup_error, out);
+  if (const char* error = check(*command, client, invocation.args))
+    return refuse(command, client, error, out);
+
+  bool writes = (command->flags & kCmdWrite) != 0;
+  size_t admitted_bytes = 0;
+  if (writes) {
+    admitted_bytes = estimate_write(*command, invocation.args);
+    if (!invocation.admitted) {
+      std::string error;
+      Admission::Verdict verdict = admit(*command, admitted_bytes, invocation, &error);
+      if (verdict == Admission::Verdict::kRefuse) return refuse(command, client, error, out);
+      if (verdict == Admission::Verdict::kWait) {
+        invocation.own_args();
+        return RunResult::kWait;
+      }
+      invocation.admitted = true;
+    }
+  }
+  if (invocation.now_ms == 0) {
+    invocation.now_ms = services_.clock.now_ms();
+    invocation.seed = random_.next();
+  }
+
+  if (client.last_command != command->full_name) client.last_command = command->full_name;
+  int64_t started_us = services_.clock.monotonic_us();
+  uint64_t start = out.end();
+  uint64_t hits = services_.hits;
+  uint64_t misses = services_.misses;
+  invocation.read.begin_run();
+  tx_.begin(&invocation.read, invocation.now_ms);
+  Reply reply(out, client.protocol);
+  CommandContext context{services_, client, invocation, *command, invocation.args, reply, tx_, start};
+  command->run(context);
+
+  if (invocation.read.faulted()) {
+    out.truncate(start);
+    services_.hits = hits;
+    services_.misses = misses;
+    invocation.stream.reset();
+    invocation.gate = 0;
+    if (!invocation.read.error.ok()) return give_up(*command, client, invocation.read.error, out);
+    invocation.own_args();
+    return RunResult::kFault;
+  }
+  if (tx_.has_writes()) {
+    // The admission is one of this turn, and it was for as much as the command turned out to write.
+    std::string error;
+    if (invocation.read.restarts > 0 || tx_.batch_size() > admitted_bytes) {
+      Admission::Verdict verdict = admit(*command, tx_.batch_size(), invocation, &error);
+      if (verdict != Admission::Verdict::kGo) {
+        out.truncate(start);
+        services_.hits = hits;
+        services_.misses = misses;
+        invocation.gate = 0;
+        if (verdict == Admission::Verdict::kRefuse) return refuse(command, client, error, out);
+        invocation.own_args();
+        return RunResult::kWait;
+      }
+    }
+    invocation.gate = std::max(invocation.gate, tx_.commit());
+  }
+  invocation.gate = std::max(invocation.gate, invocation.read.seen);
+  if ((command->flags & (kCmdWrite | kCmdReadOnly)) != 0) {
+    invocation.gate = std::max(invocation.gate, keyspace_.map_sequence());
+  }
+
+  RunResult result = context.result;
+  ++processed_;
+  ++command->stats.calls;
+  command->stats.usec +=
+      static_cast<uint64_t>(std::max<int64_t>(0, services_.clock.monotonic_us() - started_us));
+  std::string_view written = out.unsent(out.end()).substr(static_cast<size_t>(start - out.begin()));
+  if (!written.empty() && written[0] == '-') {
+    ++command->stats.failed;
+    count_error(written);
+  }
+  end_reply(client, invocation, out, start, &result);
+  if (result != RunResult::kDone) invocation.own_args();
+  return result;
+}
+
+RunResult Dispatcher::Impl::refuse(const Command* command, ClientState& client, std::string_view error,
+                                   OutputBuffer& out) {
+  uint64_t start = out.end();
+  Reply(out, client.protocol).error(error);
+  ++processed_;
+  if (command != nullptr) ++command->stats.rejected;
+  count_error(fmt::format("-{}", error));
+  if (client.reply_mode == ReplyMode::kOff || client.skip_this_reply) out.truncate(start);
+  client.skip_this_reply = false;
+  return RunResult::kDone;
+}
+
+// A read that failed: the client learns that and why, never other bytes instead.
+RunResult Dispatcher::Impl::give_up(const Command& command, ClientState& client, const Status& error,
+                                    OutputBuffer& out) {
+  log_warning("{}: {}", command.full_name, error.to_string());
+  ++command.stats.calls;
+  ++command.stats.failed;
+  RunResult result =
+      refuse(nullptr, client, fmt::format("{} {}", errors::kReadFailed, error.to_string()), out);
+  return result;
+}
+
+// A client that wants no reply gets none; SKIP reaches from its command to the end of the next one.
+void Dispatcher::Impl::end_reply(ClientState& client, Invocation& invocation, OutputBuffer& out,
+                                 uint64_t start, RunResult* result) {
+  if (client.reply_mode != ReplyMode::kOn || client.skip_this_reply) {
+    out.truncate(start);
+    if (*result == RunResult::kStream) {
+      invocation.stream.reset();
+      *result = RunResult::kDone;
+    }
+  }
+  client.skip_this_reply = client.reply_mode == ReplyMode::kSkipNext;
+  if (client.reply_mode == ReplyMode::kSkipNext) client.reply_mode = ReplyMode::kOn;
+}
+
+void Dispatcher::Impl::count_error(std::string_view reply) {
+  std::string_view code = reply.substr(1, reply.find_first_of(" \r\n") - 1);
+  auto found = error_counts_.find(code);
+  if (found != error_counts_.end()) {
+    ++found->second;
+  } else if (error_counts_.size() < kErrorCodesMax) {
+    error_counts_.emplace(code, 1);
+  }
+}
+
+void Dispatcher::Impl::probe(const ClientState& client, const std::vector<std::string_view>& args,
+                             ReadContext& read) {
+  if (services_.engine == nullptr || args.empty()) return;
+  std::string ignored;
+  const Command* command = table_.find(args[0]);
+  if (command == nullptr || (command->flags & (kCmdWrite | kCmdReadOnly)) == 0) return;
+  if ((command->flags & kCmdBlindWrite) != 0) return;
+  std::vector<int> positions;
+  if (!find_key_positions(*command, args, &positions)) return;
+  Status error = read.error;
+  Sequence seen = read.seen;
+  probe_tx_.begin(&read, services_.clock.now_ms());
+  DatabaseId database = keyspace_.database(client.db);
+  std::string scratch;
+  for (int i : positions) {
+    std::string_view key = args[static_cast<size_t>(i)];
+    Entry entry;
+    if (key.size() > kMaxKeySize || !probe_tx_.find(database, key, &entry)) continue;
+    const Record& record = entry.record;
+    if (record.type == ValueType::kString && record.encoding == Encoding::kElements &&
+        record.count <= kProbedStringMax && (command->flags & kCmdReadOnly) != 0) {
+      probe_tx_.read_string(entry, &scratch);
+    }
+  }
+  probe_tx_.begin(nullptr, 0);
+  read.error = error;
+  read.seen = seen;
+}
+
+void Dispatcher::Impl::tick() {
+  std::unordered_set<uint64_t> live;
+  if (cursors_.size() > 0) {
+    for (const ClientState* client : services_.host.clients()) live.insert(client->id);
+    cursors_.keep_clients(live);
+  }
+  if (services_.engine != nullptr && !expiry_scheduled_) expire_some();
+}
+
+// One slice; while there is more to do the next follows soon, with other work between.
+void Dispatcher::Impl::expire_some() {
+  if (services_.engine == nullptr) return;
+  if (!expiry_.run_slice(services_.clock.now_ms(), kExpirySliceHints)) return;
+  expiry_scheduled_ = true;
+  services_.host.after_ms(kExpiryPauseMs, [this, weak = std::weak_ptr<int>(alive_)] {
+    if (weak.expired()) return;
+    expiry_scheduled_ = false;
+    expire_some();
+  });
+}
+
+std::string Dispatcher::Impl::commandstats_text() const {
+  std::string text;
+  auto add = [&](const Command& command) {
+    const CommandStats& s = command.stats;
+    if (s.calls == 0 && s.rejected == 0 && s.failed == 0) return;
+    text +=
+        fmt::format("cmdstat_{}:calls={},usec={},usec_per_call={:.2f},rejected_calls={},failed_calls={}\r\n",
+                    command.full_name, s.calls, s.usec,
+                    s.calls == 0 ? 0.0 : static_cast<double>(s.usec) / static_cast<double>(s.calls),
+                    s.rejected, s.failed);
+  };
+  for (const auto& command : table_.commands()) {
+    add(*command);
+    for (const Command& sub : command->subcommands) add(sub);
+  }
+  return text;
+}
+
+std::string Dispatcher::Impl::errorstats_text() const {
+  std::string text;
+  for (const auto& [code, count] : error_counts_)
+    text += fmt::format("errorstat_{}:count={}\r\n", code, count);
+  return text;
+}
+
+std::string Dispatcher::Impl::keyspace_text() const {
+  std::string text;
+  if (!keyspace_.attached()) return text;
+  for (uint32_t number = 0; number < services_.host.databases(); ++number) {
+    DatabaseId id = keyspace_.database(number);
+    uint64_t keys = keyspace_.key_count(id);
+    if (keys == 0) continue;
+    text += fmt::format("db{}:keys={},expires={},avg_ttl=0\r\n", number, keys, keyspace_.expiring_count(id));
+  }
+  return text;
+}
+
+void Dispatcher::Impl::reset_stats() {
+  table_.reset_stats();
+  error_counts_.clear();
+  processed_ = 0;
+  services_.hits = services_.misses = 0;
+  expiry_.reset_stats();
+}
+
+Dispatcher::Dispatcher(Host& host, Clock& clock, uint64_t random_seed)
+    : impl_(std::make_unique<Impl>(host, clock, random_seed)) {}
+Dispatcher::~Dispatcher() = default;
+Status Dispatcher::attach(Engine* engine) {
+  return impl_->attach(engine);
+}
+void Dispatcher::detach() {
+  impl_->detach();
+}
+RunResult Dispatcher::run(ClientState& client, Invocation& invocation, OutputBuffer& out) {
+  return impl_->run(client, invocation, out);
+}
+void Dispatcher::probe(const ClientState& client, const std::vector<std::string_view>& args,
+                       ReadContext& read) {
+  impl_->probe(client, args, read);
+}
+void Dispatcher::tick() {
+  impl_->tick();
+}
+std::string Dispatcher::commandstats_text() const {
+  return impl_->commandstats_text();
+}
+std::string Dispatcher::errorstats_text() const {
+  return impl_->errorstats_text();
+}
+std::string Dispatcher::keyspace_text() const {
+  return impl_->keyspace_text();
+}
+uint64_t Dispatcher::commands_processed() const {
+  return impl_->processed_;
+}
+uint64_t Dispatcher::keyspace_hits() const {
+  return impl_->services_.hits;
+}
+uint64_t Dispatcher::keyspace_misses() const {
+  return impl_->services_.misses;
+}
+uint64_t Dispatcher::expired_keys() const {
+  return impl_->expiry_.expired_keys();
+}
+void Dispatcher::reset_stats() {
+  impl_->reset_stats();
+}
+size_t Dispatcher::memory_used() const {
+  return impl_->cursors_.memory_used() + impl_->tx_.memory_used() + impl_->probe_tx_.memory_used() +
+         impl_->expiry_.memory_used();
+}
+
+}  // namespace varve

@@ -1,0 +1,116 @@
+// dispatcher.h: the border between a connection and the commands. A connection parses a command into an
+// Invocation and calls run() until it is done.
+//
+//   run() -> kDone       the reply is in `out`; `gate` says up to which sequence must be durable before it
+//   may leave
+//         -> kFault      nothing happened, nothing was written to `out`; engine.fetch(invocation.read, ...),
+//         then run() again
+//         -> kWait       not admitted (pacing, log space): nothing happened; ask again when the engine's
+//         admission changes
+//                        or after invocation.wait_us
+//         -> kSuspended  the command goes on by itself; it calls Invocation::resume when it has its reply.
+//         The connection runs
+//                        no further command of this client meanwhile
+//         -> kStream     the reply is produced piece by piece: call invocation.stream->step() as output
+//         drains
+//
+// An invocation owns its arguments from the first result other than kDone on (own_args), because the input
+// buffer moves on.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "command/client_state.h"
+#include "command/host.h"
+#include "lsm/engine.h"
+#include "resp/output_buffer.h"
+
+namespace varve {
+
+enum class RunResult : uint8_t { kDone, kFault, kWait, kSuspended, kStream };
+
+// A long reply. step() appends about `budget` bytes and is called again when they are sent. Works under a
+// snapshot.
+class ReplyStream {
+ public:
+  virtual ~ReplyStream() = default;
+  // kDone: finished. kStream: more to come. kFault: fetch `read`, then step again. Broken: sets *broken, the
+  // connection closes (an error behind the first byte cannot be told).
+  virtual RunResult step(ReadContext& read, OutputBuffer& out, size_t budget, bool* broken) = 0;
+  // The highest sequence its snapshot may show (for the gate).
+  virtual Sequence gate() const = 0;
+};
+
+struct Invocation {
+  std::vector<std::string_view> args;
+  std::vector<std::string> owned;  // backs args once own_args() was called
+  ReadContext read;
+  Sequence gate = 0;
+  int64_t now_ms = 0;  // frozen at the first run; 0: not yet
+  uint64_t seed = 0;   // of the command's randomness, frozen at the first run
+  bool admitted = false;
+  int64_t wait_us = 0;
+  std::unique_ptr<ReplyStream> stream;
+  // Set by the connection before run(): finishes a kSuspended command: appends the reply with `write`, with
+  // its gate. May be called after the client is gone (then it does nothing). Never called before run() has
+  // returned.
+  std::function<void(Sequence gate, std::function<void(OutputBuffer&, int protocol)> write)> resume;
+
+  // Copies the arguments out of the input buffer.
+  void own_args() {
+    if (!owned.empty() || args.empty()) return;
+    owned.assign(args.begin(), args.end());
+    args.assign(owned.begin(), owned.end());
+  }
+  void reset() {
+    args.clear();
+    owned.clear();
+    read = ReadContext();
+    gate = 0;
+    now_ms = 0;
+    admitted = false;
+    stream.reset();
+  }
+};
+
+class Dispatcher {
+ public:
+  // engine may be null while the server is still loading: commands that need it answer -LOADING.
+  Dispatcher(Host& host, Clock& clock, uint64_t random_seed);
+  ~Dispatcher();
+  // Once the engine is open. Reads the keyspace's own records (database map), blocking on first use.
+  Status attach(Engine* engine);
+  void detach();
+
+  RunResult run(ClientState& client, Invocation& invocation, OutputBuffer& out);
+  // Touches, without effect, what a later command of a waiting client will read: adds missing blocks to
+  // `read`.
+  void probe(const ClientState& client, const std::vector<std::string_view>& args, ReadContext& read);
+  // Called about every 100 ms: active expiry, cursors, whatever is due. Bounded work.
+  void tick();
+
+  // For INFO: commandstats, errorstats, keyspace sections, without headers; and counters.
+  std::string commandstats_text() const;
+  std::string errorstats_text() const;
+  std::string keyspace_text() const;
+  uint64_t commands_processed() const;
+  uint64_t keyspace_hits() const;
+  uint64_t keyspace_misses() const;
+  uint64_t expired_keys() const;
+  void reset_stats();
+  // Bytes held by cursors, pending overlays and other state of the dispatcher.
+  size_t memory_used() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace varve

@@ -1,0 +1,57 @@
+// errors.h: what a client's mistake is told, word for word as Redis says it. Texts include their code;
+// Reply::error adds the "-".
+#pragma once
+
+namespace varve::errors {
+
+inline constexpr const char* kSyntax = "ERR syntax error";
+inline constexpr const char* kWrongType = "WRONGTYPE Operation against a key holding the wrong kind of value";
+inline constexpr const char* kNoSuchKey = "ERR no such key";
+inline constexpr const char* kSameObject = "ERR source and destination objects are the same";
+inline constexpr const char* kNotInteger = "ERR value is not an integer or out of range";
+inline constexpr const char* kNotFloat = "ERR value is not a valid float";
+inline constexpr const char* kOutOfRange = "ERR value is out of range";
+inline constexpr const char* kOutOfRangePositive = "ERR value is out of range, must be positive";
+inline constexpr const char* kOverflow = "ERR increment or decrement would overflow";
+inline constexpr const char* kDecrementOverflow = "ERR decrement would overflow";
+inline constexpr const char* kNanOrInfinity = "ERR increment would produce NaN or Infinity";
+inline constexpr const char* kStringTooLong = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
+inline constexpr const char* kOffsetRange = "ERR offset is out of range";
+inline constexpr const char* kInvalidCursor = "ERR invalid cursor";
+inline constexpr const char* kDbRange = "ERR DB index is out of range";
+inline constexpr const char* kInvalidDb = "ERR invalid DB index";
+inline constexpr const char* kInvalidFirstDb = "ERR invalid first DB index";
+inline constexpr const char* kInvalidSecondDb = "ERR invalid second DB index";
+inline constexpr const char* kExpireNxAndOthers =
+    "ERR NX and XX, GT or LT options at the same time are not compatible";
+inline constexpr const char* kExpireGtLt = "ERR GT and LT options at the same time are not compatible";
+inline constexpr const char* kNoLfu =
+    "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when "
+    "switching between "
+    "policies at runtime LRU and LFU data will take some time to adjust.";
+inline constexpr const char* kNoAuth = "NOAUTH Authentication required.";
+inline constexpr const char* kNoProto = "NOPROTO unsupported protocol version";
+inline constexpr const char* kWrongPass = "WRONGPASS invalid username-password pair or user is disabled.";
+inline constexpr const char* kLoading = "LOADING Redis is loading the dataset in memory";
+inline constexpr const char* kNoSpace =
+    "MISCONF varve has no room left on disk for its log: writes that add data are refused until there is "
+    "some again. "
+    "Reads and deletes go on. INFO lsm and the log tell more.";
+inline constexpr const char* kFenced =
+    "MISCONF The last sync of the write-ahead log failed: nothing is acknowledged any more, durable data "
+    "stays readable. "
+    "See the log, repair the disk and restart.";
+inline constexpr const char* kShuttingDown = "ERR the server is shutting down";
+
+// varve's own: what Redis has no case for.
+inline constexpr const char* kReadFailed = "ERR the data could not be read, see the log:";
+inline constexpr const char* kReadTooLong =
+    "ERR value is too long to be read at once by this command (varve's limit is 64 MiB); use GET or GETRANGE";
+inline constexpr const char* kKeyTooLong = "ERR key is longer than 65536 bytes, varve's limit";
+inline constexpr const char* kUnknownCursor =
+    "ERR unknown cursor: varve remembers a bounded number of SCAN positions and this one is gone; start "
+    "again with cursor 0";
+inline constexpr const char* kCopyTooLong =
+    "ERR value is too long to be copied at once (varve's limit is 64 MiB)";
+
+}  // namespace varve::errors

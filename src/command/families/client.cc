@@ -1,0 +1,341 @@
+// client.cc: CLIENT: what connections there are, and what this one is called and wants.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "command/command_context.h"
+#include "command/families/client_names.h"
+#include "command/families/help.h"
+#include "command/numbers.h"
+
+namespace varve {
+namespace {
+
+// The letters of CLIENT LIST, in Redis's order.
+std::string flag_letters(const ClientState& client) {
+  std::string letters;
+  if (client.close_after_reply) letters += 'c';
+  if (client.unix_socket) letters += 'U';
+  if (client.no_evict) letters += 'e';
+  if (client.no_touch) letters += 'T';
+  return letters.empty() ? "N" : letters;
+}
+
+// One line of CLIENT LIST, with its newline.
+void append_line(const ClientState& client, int64_t now_ms, std::string* text) {
+  fmt::format_to(
+      std::back_inserter(*text),
+      "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi=-1 "
+      "qbuf={} "
+      "qbuf-free={} argv-mem={} multi-mem=0 rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} cmd={} "
+      "user=default redir=-1 resp={} lib-name={} lib-ver={}\n",
+      client.id, client.address, client.local_address, client.fd, client.name,
+      std::max<int64_t>(0, now_ms - client.created_ms) / 1000,
+      std::max<int64_t>(0, now_ms - client.last_interaction_ms) / 1000, flag_letters(client), client.db,
+      client.query_buffer, client.query_buffer_free, client.args_memory, client.output_memory,
+      client.output_bytes, client.output_bytes, client.output_list, client.output_memory, client.total_memory,
+      client.output_bytes > 0 ? "rw" : "r", client.last_command, client.protocol, client.library_name,
+      client.library_version);
+}
+
+// Which kind of client a TYPE names. There are only normal ones so far.
+enum class ClientType { kUnknown, kNormal, kOther };
+
+ClientType client_type(std::string_view name) {
+  if (equals_ignoring_case(name, "normal")) return ClientType::kNormal;
+  for (const char* other : {"slave", "replica", "pubsub", "master"}) {
+    if (equals_ignoring_case(name, other)) return ClientType::kOther;
+  }
+  return ClientType::kUnknown;
+}
+
+std::string unknown_type(std::string_view name) {
+  return fmt::format("ERR Unknown client type '{}'", name);
+}
+
+void client_id(CommandContext& context) {
+  context.reply.integer(static_cast<int64_t>(context.client.id));
+}
+
+void client_getname(CommandContext& context) {
+  if (context.client.name.empty()) return context.reply.null();
+  context.reply.bulk(context.client.name);
+}
+
+void client_setname(CommandContext& context) {
+  if (!valid_client_name(context.args[2])) return context.reply.error(kBadClientName);
+  context.client.name = context.args[2];
+  context.reply.ok();
+}
+
+void client_setinfo(CommandContext& context) {
+  std::string_view attribute = context.args[2];
+  std::string* field = nullptr;
+  if (equals_ignoring_case(attribute, "lib-name")) field = &context.client.library_name;
+  if (equals_ignoring_case(attribute, "lib-ver")) field = &context.client.library_version;
+  if (field == nullptr) return context.reply.error(fmt::format("ERR Unrecognized option '{}'", attribute));
+  if (!valid_client_name(context.args[3])) {
+    return context.reply.error(
+        fmt::format("ERR {} cannot contain spaces, newlines or special characters.", attribute));
+  }
+  *field = context.args[3];
+  context.reply.ok();
+}
+
+void client_info(CommandContext& context) {
+  std::string text;
+  // The list brings the byte counts up to date.
+  for (const ClientState* client : context.host().clients()) {
+    if (client->id == context.client.id) append_line(*client, context.now_ms(), &text);
+  }
+  context.reply.verbatim("txt", text);
+}
+
+void client_list(CommandContext& context) {
+  const auto& args = context.args;
+  ClientType type = ClientType::kNormal;
+  std::vector<uint64_t> ids;
+  if (args.size() == 4 && equals_ignoring_case(args[2], "type")) {
+    type = client_type(args[3]);
+    if (type == ClientType::kUnknown) return context.reply.error(unknown_type(args[3]));
+  } else if (args.size() > 3 && equals_ignoring_case(args[2], "id")) {
+    for (size_t i = 3; i < args.size(); i++) {
+      int64_t id = 0;
+      if (!parse_integer(args[i], &id)) return context.reply.error("ERR Invalid client ID");
+      ids.push_back(static_cast<uint64_t>(id));
+    }
+  } else if (args.size() != 2) {
+    return context.reply.error(errors::kSyntax);
+  }
+  std::string text;
+  auto clients = context.host().clients();
+  auto with_id = [&](uint64_t id) {
+    auto it = std::find_if(clients.begin(), clients.end(),
+                           [id](const ClientState* client) { return client->id == id; });
+    if (it != clients.end()) append_line(**it, context.now_ms(), &text);
+  };
+  for (uint64_t id : ids) with_id(id);
+  if (ids.empty() && type == ClientType::kNormal) {
+    for (const ClientState* client : clients) append_line(*client, context.now_ms(), &text);
+  }
+  context.reply.verbatim("txt", text);
+}
+
+// What CLIENT KILL looks for; unset parts match everyone.
+struct KillFilter {
+  uint64_t id = 0;
+  std::string_view address, local_address;
+  ClientType type = ClientType::kNormal;
+  bool skip_me = true;
+
+  bool matches(const ClientState& client, const ClientState& me) const {
+    if (id != 0 && client.id != id) return false;
+    if (!address.empty() && client.address != address) return false;
+    if (!local_address.empty() && client.local_address != local_address) return false;
+    return type == ClientType::kNormal && !(skip_me && client.id == me.id);
+  }
+};
+
+// False: an error was replied.
+bool parse_kill_filter(CommandContext& context, KillFilter* filter) {
+  const auto& args = context.args;
+  for (size_t i = 2; i < args.size(); i += 2) {
+    std::string_view value = i + 1 < args.size() ? args[i + 1] : std::string_view();
+    bool known = i + 1 < args.size();
+    int64_t id = 0;
+    if (known && equals_ignoring_case(args[i], "id")) {
+      if (!parse_integer(value, &id) || id < 1) {
+        context.reply.error("ERR client-id should be greater than 0");
+        return false;
+      }
+      filter->id = static_cast<uint64_t>(id);
+    } else if (known && equals_ignoring_case(args[i], "type")) {
+      filter->type = client_type(value);
+      if (filter->type == ClientType::kUnknown) {
+        context.reply.error(unknown_type(value));
+        return false;
+      }
+    } else if (known && equals_ignoring_case(args[i], "addr")) {
+      filter->address = value;
+    } else if (known && equals_ignoring_case(args[i], "laddr")) {
+      filter->local_address = value;
+    } else if (known && equals_ignoring_case(args[i], "user")) {
+      if (value != "default") {
+        context.reply.error(fmt::format("ERR No such user '{}'", value));
+        return false;
+      }
+    } else if (known && equals_ignoring_case(args[i], "skipme") &&
+               (equals_ignoring_case(value, "yes") || equals_ignoring_case(value, "no"))) {
+      filter->skip_me = equals_ignoring_case(value, "yes");
+    } else {
+      context.reply.error(errors::kSyntax);
+      return false;
+    }
+  }
+  return true;
+}
+
+void client_kill(CommandContext& context) {
+  KillFilter filter;
+  bool old_form = context.args.size() == 3;
+  if (old_form) {
+    filter.address = context.args[2];
+    filter.skip_me = false;
+  } else if (!parse_kill_filter(context, &filter)) {
+    return;
+  }
+  std::vector<uint64_t> victims;  // closing one changes the list
+  if (!(old_form && filter.address.empty())) {
+    for (const ClientState* client : context.host().clients()) {
+      if (filter.matches(*client, context.client)) victims.push_back(client->id);
+    }
+  }
+  if (old_form && victims.empty()) return context.reply.error("ERR No such client");
+  if (old_form) victims.resize(1);
+  for (uint64_t id : victims) {
+    if (id == context.client.id) {
+      context.client.close_after_reply = true;
+    } else {
+      context.host().kill_client(id);
+    }
+  }
+  if (old_form) return context.reply.ok();
+  context.reply.integer(static_cast<int64_t>(victims.size()));
+}
+
+// ON or OFF into *flag.
+void set_flag(CommandContext& context, bool* flag) {
+  bool on = equals_ignoring_case(context.args[2], "on");
+  if (!on && !equals_ignoring_case(context.args[2], "off")) return context.reply.error(errors::kSyntax);
+  *flag = on;
+  context.reply.ok();
+}
+
+void client_no_evict(CommandContext& context) {
+  set_flag(context, &context.client.no_evict);
+}
+void client_no_touch(CommandContext& context) {
+  set_flag(context, &context.client.no_touch);
+}
+
+void client_reply(CommandContext& context) {
+  ClientState& client = context.client;
+  if (equals_ignoring_case(context.args[2], "on")) {
+    client.reply_mode = ReplyMode::kOn;
+    client.skip_this_reply = false;
+    context.reply.ok();
+  } else if (equals_ignoring_case(context.args[2], "off")) {
+    client.reply_mode = ReplyMode::kOff;
+  } else if (equals_ignoring_case(context.args[2], "skip")) {
+    if (client.reply_mode != ReplyMode::kOff) client.reply_mode = ReplyMode::kSkipNext;
+  } else {
+    context.reply.error(errors::kSyntax);
+  }
+}
+
+void client_help(CommandContext& context) {
+  reply_help(context.reply, "CLIENT",
+             {"GETNAME",
+              "    Return the name of the current connection.",  //
+              "ID",
+              "    Return the ID of the current connection.",  //
+              "INFO",
+              "    Return information about the current client connection.",  //
+              "KILL <ip:port>",
+              "    Kill connection made from <ip:port>.",                //
+              "KILL <option> <value> [<option> <value> [...]]",          //
+              "    Kill connections. Options are:",                      //
+              "    * ADDR (<ip:port>|<unixsocket>:0)",                   //
+              "      Kill connections made from the specified address",  //
+              "    * LADDR (<ip:port>|<unixsocket>:0)",                  //
+              "      Kill connections made to specified local address",  //
+              "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+              "      Kill connections by type.",  //
+              "    * USER <username>",
+              "      Kill connections authenticated by <username>.",  //
+              "    * SKIPME (YES|NO)",
+              "      Skip killing current connection (default: yes).",  //
+              "LIST [options ...]",
+              "    Return information about client connections. Options:",  //
+              "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+              "      Return clients of specified type.",
+              "REPLY (ON|OFF|SKIP)",
+              "    Control the replies sent to the current connection.",  //
+              "SETNAME <name>",
+              "    Assign the name <name> to the current connection.",  //
+              "SETINFO <option> <value>",
+              "    Set client meta attr. Options are:",  //
+              "    * LIB-NAME: the client lib name.",
+              "    * LIB-VER: the client lib version.",  //
+              "NO-EVICT (ON|OFF)",
+              "    Protect current client connection from eviction.",  //
+              "NO-TOUCH (ON|OFF)",
+              "    Will not touch LRU/LFU stats when this mode is on."});
+}
+
+constexpr uint32_t kFlags = kCmdNoScript | kCmdLoading | kCmdStale;
+constexpr uint32_t kCategories = kAclSlow | kAclConnection;
+constexpr uint32_t kAdminCategories = kCategories | kAclAdmin | kAclDangerous;
+
+Command subcommand(const char* name, int arity, CommandFunction run, const char* since, const char* summary,
+                   const char* complexity = "O(1)") {
+  return {.name = name,
+          .arity = arity,
+          .flags = kFlags,
+          .categories = kCategories,
+          .run = run,
+          .since = since,
+          .group = "connection",
+          .summary = summary,
+          .complexity = complexity};
+}
+
+Command admin_subcommand(const char* name, int arity, CommandFunction run, const char* since,
+                         const char* summary, const char* complexity = "O(1)") {
+  Command command = subcommand(name, arity, run, since, summary, complexity);
+  command.flags |= kCmdAdmin;
+  command.categories = kAdminCategories;
+  return command;
+}
+
+}  // namespace
+
+void add_client_commands(CommandTable& table) {
+  const char* per_client = "O(N) where N is the number of client connections";
+  Command client = {.name = "client",
+                    .arity = -2,
+                    .categories = kAclSlow,
+                    .since = "2.4.0",
+                    .group = "connection",
+                    .summary = "Commands about client connections",
+                    .complexity = "Depends on subcommand."};
+  Command help = subcommand("help", 2, client_help, "5.0.0", "Lists the subcommands");
+  help.flags = kCmdLoading | kCmdStale;
+  Command info = subcommand("info", 2, client_info, "6.2.0", "Tells about this connection");
+  info.tips = {"nondeterministic_output"};
+  Command list = admin_subcommand("list", -2, client_list, "2.4.0", "Lists the connections", per_client);
+  list.tips = {"nondeterministic_output"};
+  Command no_touch = subcommand("no-touch", 3, client_no_touch, "7.2.0",
+                                "Keeps commands from counting as use of their keys");
+  client.subcommands = {
+      subcommand("getname", 2, client_getname, "2.6.9", "Gives the connection's name"),
+      help,
+      subcommand("id", 2, client_id, "5.0.0", "Gives the connection's number"),
+      info,
+      admin_subcommand("kill", -3, client_kill, "2.4.0", "Closes connections", per_client),
+      list,
+      admin_subcommand("no-evict", 3, client_no_evict, "7.0.0",
+                       "Keeps the connection from being closed for its memory"),
+      no_touch,
+      subcommand("reply", 3, client_reply, "3.2.0", "Says whether commands are answered"),
+      subcommand("setinfo", 4, client_setinfo, "7.2.0", "Notes the client library's name or version"),
+      subcommand("setname", 3, client_setname, "2.6.9", "Names the connection"),
+  };
+  table.add(std::move(client));
+}
+
+}  // namespace varve

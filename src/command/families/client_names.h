@@ -1,0 +1,19 @@
+// client_names.h: what a client may call itself (CLIENT SETNAME, HELLO SETNAME, CLIENT SETINFO): CLIENT LIST
+// must stay a line of words.
+#pragma once
+
+#include <string_view>
+
+namespace varve {
+
+inline constexpr const char* kBadClientName =
+    "ERR Client names cannot contain spaces, newlines or special characters.";
+
+inline bool valid_client_name(std::string_view name) {
+  for (char c : name) {
+    if (c < '!' || c > '~') return false;
+  }
+  return true;
+}
+
+}  // namespace varve

@@ -1,0 +1,195 @@
+// connection.cc: commands about the connection itself: who is there, in which protocol, with which password
+// and database.
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+#include "command/command_context.h"
+#include "command/families/client_names.h"
+#include "command/numbers.h"
+#include "command/version.h"
+
+namespace varve {
+namespace {
+
+// In time that does not tell how many bytes were right.
+bool same_secret(std::string_view given, std::string_view secret) {
+  unsigned difference = given.size() == secret.size() ? 0 : 1;
+  for (size_t i = 0; i < given.size(); i++) {
+    char wanted = secret.empty() ? '\0' : secret[i % secret.size()];
+    difference |= static_cast<unsigned char>(given[i]) ^ static_cast<unsigned char>(wanted);
+  }
+  return difference == 0;
+}
+
+// There is one user, "default"; without a password it takes any.
+bool may_enter(Host& host, std::string_view user, std::string_view password) {
+  if (user != "default") return false;
+  return host.password().empty() || same_secret(password, host.password());
+}
+
+void ping(CommandContext& context) {
+  if (context.args.size() > 2) {
+    return context.reply.error("ERR wrong number of arguments for 'ping' command");
+  }
+  if (context.args.size() == 2) return context.reply.bulk(context.args[1]);
+  context.reply.simple("PONG");
+}
+
+void echo(CommandContext& context) {
+  context.reply.bulk(context.args[1]);
+}
+
+void quit(CommandContext& context) {
+  context.reply.ok();
+  context.client.close_after_reply = true;
+}
+
+void auth(CommandContext& context) {
+  const auto& args = context.args;
+  if (args.size() > 3) return context.reply.error(errors::kSyntax);
+  if (args.size() == 2 && context.host().password().empty()) {
+    return context.reply.error(
+        "ERR AUTH <password> called without any password configured for the default user. Are you sure your "
+        "configuration is "
+        "correct?");
+  }
+  std::string_view user = args.size() == 3 ? args[1] : "default";
+  if (!may_enter(context.host(), user, args.back())) return context.reply.error(errors::kWrongPass);
+  context.client.authenticated = true;
+  context.reply.ok();
+}
+
+void reply_hello(CommandContext& context) {
+  // In the protocol that was just chosen.
+  Reply reply(context.reply.out(), context.client.protocol);
+  reply.map(7);
+  reply.bulk("server");
+  reply.bulk("redis");
+  reply.bulk("version");
+  reply.bulk(kRedisVersion);
+  reply.bulk("proto");
+  reply.integer(context.client.protocol);
+  reply.bulk("id");
+  reply.integer(static_cast<int64_t>(context.client.id));
+  reply.bulk("mode");
+  reply.bulk("standalone");
+  reply.bulk("role");
+  reply.bulk("master");
+  reply.bulk("modules");
+  reply.array(0);
+}
+
+void hello(CommandContext& context) {
+  const auto& args = context.args;
+  ClientState& client = context.client;
+  int64_t version = 0;
+  if (args.size() > 1) {
+    if (!parse_integer(args[1], &version)) {
+      return context.reply.error("ERR Protocol version is not an integer or out of range");
+    }
+    if (version < 2 || version > 3) return context.reply.error(errors::kNoProto);
+  }
+  bool authenticated = client.authenticated || context.host().password().empty();
+  bool named = false;
+  std::string_view name;
+  for (size_t i = 2; i < args.size(); i++) {
+    size_t more = args.size() - 1 - i;
+    if (equals_ignoring_case(args[i], "auth") && more >= 2) {
+      if (!may_enter(context.host(), args[i + 1], args[i + 2]))
+        return context.reply.error(errors::kWrongPass);
+      client.authenticated = authenticated = true;
+      i += 2;
+    } else if (equals_ignoring_case(args[i], "setname") && more >= 1) {
+      if (!valid_client_name(args[i + 1])) return context.reply.error(kBadClientName);
+      named = true;
+      name = args[++i];
+    } else {
+      return context.reply.error(std::string("ERR Syntax error in HELLO option '") + std::string(args[i]) +
+                                 "'");
+    }
+  }
+  if (!authenticated) {
+    return context.reply.error(
+        "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> "
+        "<pass> option can "
+        "be used to authenticate the client and select the RESP protocol version at the same time");
+  }
+  if (named) client.name = name;
+  if (version != 0) client.protocol = static_cast<int>(version);
+  reply_hello(context);
+}
+
+// The connection as it was when it was made (but for NO-EVICT and the library's name, as in Redis).
+void reset(CommandContext& context) {
+  ClientState& client = context.client;
+  client.db = 0;
+  client.protocol = 2;
+  client.name.clear();
+  client.no_touch = false;
+  client.reply_mode = ReplyMode::kOn;
+  client.skip_this_reply = false;
+  client.authenticated = context.host().password().empty();
+  context.reply.simple("RESET");
+}
+
+constexpr uint32_t kAnyTime = kCmdNoScript | kCmdLoading | kCmdStale | kCmdFast | kCmdNoAuth | kCmdAllowBusy;
+constexpr uint32_t kFastConnection = kAclFast | kAclConnection;
+
+}  // namespace
+
+void add_connection_commands(CommandTable& table) {
+  table.add({.name = "auth",
+             .arity = -2,
+             .flags = kAnyTime,
+             .categories = kFastConnection,
+             .run = auth,
+             .group = "connection",
+             .summary = "Gives the password that opens the connection",
+             .complexity = "O(N) where N is the number of passwords defined for the user"});
+  table.add({.name = "echo",
+             .arity = 2,
+             .flags = kCmdLoading | kCmdStale | kCmdFast,
+             .categories = kFastConnection,
+             .run = echo,
+             .group = "connection",
+             .summary = "Sends the message back",
+             .complexity = "O(1)"});
+  table.add({.name = "hello",
+             .arity = -1,
+             .flags = kAnyTime,
+             .categories = kFastConnection,
+             .run = hello,
+             .since = "6.0.0",
+             .group = "connection",
+             .summary = "Chooses the protocol, with authentication and name if wanted",
+             .complexity = "O(1)"});
+  table.add({.name = "ping",
+             .arity = -1,
+             .flags = kCmdFast,
+             .categories = kFastConnection,
+             .run = ping,
+             .group = "connection",
+             .summary = "Tells whether the server is alive",
+             .complexity = "O(1)",
+             .tips = {"request_policy:all_shards", "response_policy:all_succeeded"}});
+  table.add({.name = "quit",
+             .arity = -1,
+             .flags = kAnyTime,
+             .categories = kFastConnection,
+             .run = quit,
+             .group = "connection",
+             .summary = "Closes the connection behind its pending replies",
+             .complexity = "O(1)"});
+  table.add({.name = "reset",
+             .arity = 1,
+             .flags = kAnyTime,
+             .categories = kFastConnection,
+             .run = reset,
+             .since = "6.2.0",
+             .group = "connection",
+             .summary = "Puts the connection into its first state",
+             .complexity = "O(1)"});
+}
+
+}  // namespace varve

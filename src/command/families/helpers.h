@@ -1,0 +1,33 @@
+// helpers.h: small things that families share.
+#pragma once
+
+#include <string_view>
+
+#include "command/command_context.h"
+
+namespace varve {
+
+// What a command that cannot stream reads of strings at once; COPY copies no more either.
+inline constexpr uint64_t kWholeReadMax = 64 << 20;
+
+// Finds a key for reading and counts the hit or the miss. True when it exists.
+inline bool find_for_reading(CommandContext& context, std::string_view key, Entry* entry) {
+  bool found = context.tx.find(context.db(), key, entry);
+  ++(found ? context.services.hits : context.services.misses);
+  return found;
+}
+
+// True when there is no key or it holds a string; else WRONGTYPE was replied.
+inline bool is_string_or_absent(CommandContext& context, const Entry& entry) {
+  if (!entry.exists || entry.record.type == ValueType::kString) return true;
+  context.reply.error(errors::kWrongType);
+  return false;
+}
+
+// The argument as an integer; false: "not an integer" was replied.
+bool integer_argument(CommandContext& context, std::string_view text, int64_t* value);
+
+// The whole string of an existing entry as a bulk reply; too long to be read at once is an error.
+void reply_string(CommandContext& context, const Entry& entry);
+
+}  // namespace varve

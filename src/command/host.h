@@ -1,0 +1,52 @@
+// host.h: what commands ask of the process that runs them. The server implements it; tests and the simulator
+// bring their own. All calls on the loop thread; none blocks.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/status.h"
+#include "command/client_state.h"
+
+namespace varve {
+
+class Host {
+ public:
+  virtual ~Host() = default;
+
+  // --- configuration (CONFIG, AUTH, limits) ---
+  // Names and values that match the glob pattern, in lower case, sorted as Redis does.
+  virtual std::vector<std::pair<std::string, std::string>> config_get(std::string_view pattern) = 0;
+  // All or nothing. A failure's message is Redis's text without "-ERR ".
+  virtual Status config_set(const std::vector<std::pair<std::string, std::string>>& settings) = 0;
+  virtual Status config_rewrite() = 0;
+  virtual void reset_stats() = 0;
+  virtual const std::string& password() const = 0;  // empty: none
+  virtual uint32_t databases() const = 0;
+  virtual uint64_t max_bulk() const = 0;
+
+  // --- clients ---
+  virtual std::vector<const ClientState*> clients() = 0;  // by id; with the byte counts brought up to date
+  // Closes it (at once, or after its reply if it is the caller). False when there is no such client.
+  virtual bool kill_client(uint64_t id) = 0;
+
+  // --- the process ---
+  // INFO text of these sections (lower case; empty: the default set). The text ends with CRLF.
+  virtual std::string info(const std::vector<std::string>& sections) = 0;
+  // Ends the process after the loop has wound down; durable first. `save`, `now`, `force` as SHUTDOWN's
+  // arguments.
+  virtual void shutdown(bool now, bool force) = 0;
+  // Makes a checkpoint below checkpoint-dir.
+  virtual void checkpoint(std::function<void(Status)> done) = 0;
+  virtual bool checkpoint_running() const = 0;
+  virtual int64_t last_checkpoint_s() const = 0;  // unix time of the last good one (start-up time at first)
+  // Calls back on the loop after this long (DEBUG SLEEP, timeouts of waits).
+  virtual void after_ms(int64_t ms, std::function<void()> call) = 0;
+  virtual int64_t uptime_s() const = 0;
+};
+
+}  // namespace varve

@@ -1,0 +1,46 @@
+// keys_stream.h: KEYS on a database too large for one run. A RESP array opens with its length, so the keys
+// are counted in a first pass and sent in a second, both in slices over the same snapshot at the same frozen
+// time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "command/dispatcher.h"
+#include "keyspace/keyspace.h"
+
+namespace varve {
+
+// The keys of a database that match a pattern, in order, from a range of engine keys that holds all that can.
+struct KeyWalk {
+  DatabaseId database = 0;
+  std::string pattern;  // empty with match_all
+  bool match_all = false;
+  std::string begin;  // engine keys
+  std::string end;
+  int64_t now_ms = 0;
+
+  KeyWalk(DatabaseId database_id, std::string_view glob, int64_t now);
+  // What an iterator stands on, if it is a live key that matches. A record that cannot be understood sets
+  // read.error.
+  bool accept(const LiveIterator& it, ReadContext& read, std::string_view* key, Record* record) const;
+};
+
+class KeysStream : public ReplyStream {
+ public:
+  KeysStream(Engine& engine, KeyWalk walk);
+  RunResult step(ReadContext& read, OutputBuffer& out, size_t budget, bool* broken) override;
+  Sequence gate() const override { return snapshot_->sequence(); }
+
+ private:
+  Engine& engine_;
+  KeyWalk walk_;
+  std::unique_ptr<Snapshot> snapshot_;
+  std::string at_;  // where the next slice starts
+  bool counting_ = true;
+  uint64_t count_ = 0;
+};
+
+}  // namespace varve

@@ -1,0 +1,144 @@
+// entry_format.h: how Redis keys and values lie in the engine's ordered key space. Disk format, version 1.
+//
+// Engine keys open with a space byte. Integers inside keys are big-endian, so that memcmp orders them.
+//
+//   0x01 system    0x01 'i'                                   -> identity := version:u8 flags:u8
+//                  0x01 'n'                                   -> next database id: u32
+//                  0x01 'd' number:u32                        -> database id: u32     (absent: id = number)
+//                  0x01 'e' expire_ms:u64 database:u32 key    -> (empty)              expiry hint
+//   0x02 metadata  0x02 database:u32 key                      -> record
+//   0x03 elements  0x03 collection:u64 element_key            -> as the type says
+//
+//   identity flags: bit 0 is set when metadata keys carry a two-byte cluster slot (big-endian) between
+//   database and key. This build writes 0 and refuses anything else.
+//
+//   record := head:u8 flags:u8 [expire_ms:varint] [collection:varint] [count:varint] payload
+//   head   := type | encoding << 4
+//   flags  := 1 expires | 2 owns a collection | 4 has a count | 8 not an integer | 16 raw      (others: 0)
+//
+//   type      0 string  1 list  2 set  3 sorted set  4 hash  5 stream
+//   encoding  0 inline: the payload is the value (of a string; or of a small collection, packed)
+//             1 elements: the value stands under the collection id; `count` is its length or cardinality. A
+//             string's
+//               element_key is segment:u32, each segment holds bytes [segment * 8192, + 8192) of it; bytes
+//               that a segment lacks, and whole absent segments, are zeros
+//             2 blob: the payload says where in a blob file the value stands (reserved)
+//   flags 8 and 16 keep what OBJECT ENCODING told in Redis: 8 the string was not made an integer
+//   (INCRBYFLOAT), 16 it was changed in place (APPEND, SETRANGE).
+//
+// Engine counters: a database's id counts its metadata records; id | kHintCounter counts its hints.
+//
+// A hint says: look at this key at that time. It may be stale; the record decides. Database ids and
+// collection ids are never used twice. A database number without a record stands for the id of the same
+// value; fresh ids start above kFirstFreshDatabase.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "lsm/record_inspector.h"
+
+namespace varve {
+
+using DatabaseId = uint32_t;
+
+inline constexpr char kSystemSpace = 0x01;
+inline constexpr char kMetadataSpace = 0x02;
+inline constexpr char kElementSpace = 0x03;
+inline constexpr uint8_t kEntryFormatVersion = 1;
+inline constexpr const char* kEntryFormatName = "varve-redis";  // EngineOptions::application
+
+inline constexpr DatabaseId kFirstFreshDatabase = 1u << 20;  // database numbers stay below
+inline constexpr uint32_t kHintCounter = 1u << 31;
+inline constexpr size_t kMaxKeySize = 64 * 1024;      // of a Redis key, field or member
+inline constexpr size_t kInlineStringMax = 4 * 1024;  // longer strings stand in segments
+inline constexpr size_t kSegmentSize = 8 * 1024;
+static_assert(kMaxKeySize + 32 <= kMaxEngineKeySize);
+
+enum class ValueType : uint8_t { kString = 0, kList = 1, kSet = 2, kSortedSet = 3, kHash = 4, kStream = 5 };
+inline constexpr uint8_t kMaxValueType = 5;
+// "string", "list", "set", "zset", "hash", "stream".
+const char* value_type_name(ValueType type);
+
+enum class Encoding : uint8_t { kInline = 0, kElements = 1, kBlob = 2 };
+
+// How a string came to be, for OBJECT ENCODING.
+enum class StringForm : uint8_t { kPlain, kNotInteger, kRaw };
+
+// A metadata record, decoded. The payload points into the bytes it was decoded from.
+struct Record {
+  ValueType type = ValueType::kString;
+  Encoding encoding = Encoding::kInline;
+  StringForm form = StringForm::kPlain;
+  int64_t expire_ms = 0;    // since 1970; 0: never
+  uint64_t collection = 0;  // 0: owns none
+  uint64_t count = 0;       // a segmented string's bytes, a collection's elements; 0 for inline strings
+  std::string_view payload;
+
+  bool operator==(const Record&) const = default;
+  bool expired(int64_t now_ms) const { return expire_ms != 0 && expire_ms <= now_ms; }
+  // Of a string.
+  uint64_t length() const { return encoding == Encoding::kInline ? payload.size() : count; }
+};
+
+void encode_record(const Record& record, std::string* out);
+// False on damage or a newer format.
+bool decode_record(std::string_view bytes, Record* record);
+
+// An engine key under construction: short ones need no heap.
+class EngineKey {
+ public:
+  EngineKey() = default;
+  EngineKey(const EngineKey&) = delete;
+  EngineKey& operator=(const EngineKey&) = delete;
+  std::string_view view() const { return {data_, size_}; }
+  operator std::string_view() const { return view(); }  // NOLINT: implicit on purpose
+  // Room for n bytes, filled by the caller.
+  char* reset(size_t n) {
+    if (n > sizeof small_) {
+      large_.resize(n);
+      data_ = large_.data();
+    } else {
+      data_ = small_;
+    }
+    size_ = n;
+    return data_;
+  }
+
+ private:
+  char small_[128];
+  std::string large_;
+  char* data_ = small_;
+  size_t size_ = 0;
+};
+
+void make_metadata_key(DatabaseId database, std::string_view key, EngineKey* out);
+void make_segment_key(uint64_t collection, uint32_t segment, EngineKey* out);
+void make_hint_key(int64_t expire_ms, DatabaseId database, std::string_view key, EngineKey* out);
+void make_database_key(uint32_t number, EngineKey* out);
+std::string identity_key();
+std::string next_database_key();
+
+// The user key behind a metadata key of any database; false when it is none.
+bool parse_metadata_key(std::string_view engine_key, DatabaseId* database, std::string_view* key);
+bool parse_hint_key(std::string_view engine_key, int64_t* expire_ms, DatabaseId* database,
+                    std::string_view* key);
+bool parse_database_key(std::string_view engine_key, uint32_t* number);
+
+// Everything of a database, of a collection, of the hints, of the database map: [begin, end).
+KeyRange metadata_range(DatabaseId database);
+KeyRange collection_range(uint64_t collection);
+KeyRange hint_range();
+KeyRange database_map_range();
+// The first key behind all keys that begin with `prefix`; empty when there is none.
+std::string prefix_end(std::string_view prefix);
+
+// Tells flush and compaction what they may know of records. Stateless, safe on any thread.
+class KeyspaceInspector : public RecordInspector {
+ public:
+  Traits traits(std::string_view key, std::string_view value) const override;
+  Death death(std::string_view key, std::string_view value) const override;
+};
+
+}  // namespace varve

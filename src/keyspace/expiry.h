@@ -1,0 +1,42 @@
+// expiry.h: the active half of expiry. Reads never show an expired key; this walk removes what nobody reads.
+// It follows the time-ordered hints from a low-water mark (so it never wades through the tombstones of hints
+// already dealt with), a bounded slice at a time. Each hint is checked against the record it speaks of:
+// expired -> the key dies; anything else -> the hint was stale and is dropped.
+//
+// Loop thread only.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "keyspace/keyspace.h"
+
+namespace varve {
+
+class ExpiryCycle {
+ public:
+  explicit ExpiryCycle(Keyspace& keyspace) : keyspace_(keyspace), tx_(keyspace) {}
+
+  // Deals with up to `hints_max` hints that are due. Missing blocks are fetched and the slice is done when
+  // they are there. True when the slice was full: call again soon.
+  bool run_slice(int64_t now_ms, int hints_max);
+  // Forgets what is under way; before the keyspace is detached.
+  void stop();
+  uint64_t expired_keys() const { return expired_keys_; }
+  void reset_stats() { expired_keys_ = 0; }
+  size_t memory_used() const { return tx_.memory_used(); }
+
+ private:
+  // A fetch may outlive the cycle: its completion holds this and finds out.
+  struct Fetch {
+    ReadContext read;
+    bool running = false;
+  };
+
+  Keyspace& keyspace_;
+  Transaction tx_;
+  std::shared_ptr<Fetch> fetch_ = std::make_shared<Fetch>();
+  uint64_t expired_keys_ = 0;
+};
+
+}  // namespace varve

@@ -1,0 +1,67 @@
+// compaction_policy.h: what to compact next: a pure function of the tree's shape (DESIGN.md, law 10). No I/O,
+// no clock.
+//
+// leveled: level 0 has a run per flush; every deeper level has one run. Level sizes are dynamic, as in
+// RocksDB's level_compaction_dynamic_level_bytes: the last level's actual size divided by the multiplier,
+// level by level upwards, until the base level, to which level 0 is compacted. That keeps about 1/multiplier
+// of stale data.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "lsm/version.h"
+
+namespace varve {
+
+struct CompactionOptions {
+  uint64_t base_level_size = 128 << 20;
+  int level_multiplier = 10;
+  int level0_trigger = 4;
+  uint64_t table_size = 32 << 20;
+  // A job's inputs are about at most this many bytes (one table and all it overlaps, at the least).
+  uint64_t job_bytes_max = 25ull * (32 << 20);
+};
+
+// A job: `inputs` from newest to oldest run, all merged into the single run of output_level (level 0 inputs
+// and the output level's overlapping tables included).
+struct CompactionPick {
+  struct Input {
+    TablePlace place;
+    std::vector<TableRef> tables;  // in key order
+  };
+  std::vector<Input> inputs;
+  int output_level = 0;
+  bool trivial_move = false;  // the tables change their level and nothing is rewritten
+  const char* reason = "";    // "level0", "size", "tombstones", "manual"
+
+  std::string debug_string() const;  // "size: L1 7 + L2 3 4 -> L2"
+};
+
+struct LevelTargets {
+  int base_level = kLevelCount - 1;  // where level 0 goes
+  uint64_t bytes[kLevelCount] = {};  // target sizes; 0 above the base level
+};
+LevelTargets level_targets(const Version& version, const CompactionOptions& options);
+
+// Scores: level 0's runs against the trigger, deeper levels' bytes against their target. >= 1 wants work.
+double level_score(const Version& version, const LevelTargets& targets, int level,
+                   const CompactionOptions& options);
+
+// The most urgent job that touches no table in `busy` (inputs of running jobs), or nothing.
+std::optional<CompactionPick> pick_compaction(const Version& version, const std::set<uint64_t>& busy,
+                                              const CompactionOptions& options);
+
+// For compact_range: the next job that moves what lies in `range` at `level` one step down (level < last) or
+// rewrites it in place (level = last; tables numbered from `rewritten_from` on were written by this very
+// compaction and are left alone). Nothing: this level is done. The caller runs no other compaction meanwhile.
+std::optional<CompactionPick> pick_manual(const Version& version, const KeyRange& range, int level,
+                                          uint64_t rewritten_from, const CompactionOptions& options);
+
+// Bytes that must still be moved before every level is within its target.
+uint64_t compaction_debt(const Version& version, const CompactionOptions& options);
+
+}  // namespace varve

@@ -1,0 +1,165 @@
+// engine_impl.h: the engine's parts and how they hang together. Everything here runs on the owner's thread;
+// jobs capture only values and shared immutable inputs, and come back through Executor completions.
+//
+//   commit -> memtable + LogPipeline -> (durable) -> freeze -> flush job -> ManifestQueue -> install ->
+//   retire log
+//                                                                     compaction job -> ManifestQueue ->
+//                                                                     install
+//
+// Order that survives a crash at any point: tables are written, synced and named in their directory by the
+// job; then the edit is durable in the manifest; only then are memtables dropped, log segments reused and
+// inputs unlinked.
+#pragma once
+
+#include <deque>
+#include <list>
+#include <set>
+#include <unordered_map>
+
+#include "lsm/compaction_policy.h"
+#include "lsm/engine.h"
+#include "lsm/log_pipeline.h"
+#include "lsm/manifest_queue.h"
+#include "lsm/merge_job.h"
+#include "lsm/pacing.h"
+#include "lsm/recovery.h"
+#include "lsm/version.h"
+
+namespace varve {
+
+class Engine::Impl {
+ public:
+  Impl(const EngineOptions& options, Recovered recovered);
+  ~Impl();
+
+  // engine_write.cc
+  Admission admit(size_t bytes, bool frees_space);
+  Sequence commit(const WriteBatch& batch);
+  void end_of_turn();
+  void tick();
+  void maybe_freeze();
+  void freeze();
+
+  // engine_read.cc
+  ReadState get(ReadContext& context, std::string_view key, ReadValue* out, const Snapshot* snapshot);
+  ReadState get_in_memory(std::string_view key, ReadValue* out);
+  std::unique_ptr<LiveIterator> new_iterator(ReadContext& context, std::string_view begin,
+                                             std::string_view end, const Snapshot* snapshot);
+  void fetch(ReadContext& context, std::function<void()> done);
+  IterState read_table(BlockSource& source, const TableRef& table, std::string_view key, uint64_t hash,
+                       Sequence at, TableHit* hit, bool* settled);
+  ReadState find(BlockSource& source, std::string_view key, Sequence at, ReadValue* out, Sequence* seen);
+
+  // engine_background.cc
+  void maybe_flush();
+  void finish_flush(MergeOutput output, std::vector<std::shared_ptr<const MemTable>> memtables,
+                    int64_t started_us);
+  void maybe_compact();
+  void start_compaction(CompactionPick pick);
+  void finish_compaction(const CompactionPick& pick, MergeOutput output, int64_t started_us);
+  void move_tables(const CompactionPick& pick);
+  void submit_edit(VersionEdit edit, std::map<uint64_t, TableRef> added, std::function<void()> after);
+  void install(const VersionEdit& edit, const std::map<uint64_t, TableRef>& added);
+  void run_held_installs();
+  void maybe_prepare_segment();
+  void finish_segment(const LogSegment& segment, const Status& status);
+  void recycle_segments(std::vector<LogSegment> segments);
+  void remove_obsolete(bool all);
+  void delete_garbage(std::vector<KeyRange> ranges);
+  bool reserve_file_numbers(uint64_t n);
+  enum class Work : uint8_t { kFlush, kCompaction, kSegment };
+  void background_failed(Work work, const Status& status);
+  void background_ok(Work work);
+  Status background_error() const;  // of any work that now fails
+  void admission_changed();
+  CompactionOptions compaction_options() const;
+
+  // engine_maintenance.cc
+  void flush(std::function<void(Status)> done);
+  void compact_range(std::string_view begin, std::string_view end, std::function<void(Status)> done);
+  void continue_manual();
+  void checkpoint(const std::string& dir, std::function<void(Status)> done);
+  void close(std::function<void(Status)> done);
+  void maybe_finish_close();
+  EngineStats stats() const;
+
+  template <class Work, class Done>
+  void submit(Lane lane, Work work, Done done) {
+    ++jobs_;
+    options_.executor->submit(lane, std::move(work), [this, done = std::move(done)](auto value) mutable {
+      --jobs_;
+      done(std::move(value));
+      if (closing_) maybe_finish_close();
+    });
+  }
+
+  EngineOptions options_;
+  Random random_;
+  std::unique_ptr<FileLock> lock_;
+  uint64_t next_file_;
+  uint64_t file_limit_;  // numbers below it are reserved in the durable manifest
+  bool reserving_ = false;
+
+  std::shared_ptr<MemTable> active_;
+  std::vector<std::shared_ptr<const MemTable>> frozen_;  // oldest first
+  VersionRef version_;
+  std::map<uint64_t, TableRef> tables_;  // by number: those the durable manifest names
+  std::list<TableRef> obsolete_;         // waiting until nobody else refers to them
+  BlockCache cache_;
+  ManifestQueue manifest_;
+  LogPipeline log_;
+  std::vector<LogSegment> free_segments_;
+  std::multiset<Sequence> snapshots_;
+  std::map<uint32_t, int64_t> counters_;
+
+  size_t jobs_ = 0;
+  bool flush_running_ = false;
+  std::vector<std::pair<Sequence, std::function<void(Status)>>>
+      flush_waiters_;  // wait until flushed_sequence reaches
+  Sequence flushed_ = 0;
+  std::set<uint64_t> busy_;  // inputs of running compactions
+  int compactions_running_ = 0;
+  bool preparing_segment_ = false;
+  bool urgent_freeze_ = false;
+  std::shared_ptr<std::atomic<bool>> cancel_ = std::make_shared<std::atomic<bool>>(false);
+
+  struct Manual {
+    KeyRange range;
+    int level = 0;
+    uint64_t rewritten_from = 0;
+    std::function<void(Status)> done;
+  };
+  std::deque<Manual> manual_;
+
+  // Garbage ranges whose range delete is in a memtable, with its sequence.
+  std::vector<std::pair<Sequence, KeyRange>> garbage_in_memory_;
+
+  int install_holds_ = 0;
+  std::deque<std::function<void()>> held_installs_;
+
+  // One block on its way for one or more contexts.
+  struct Fetch {
+    std::vector<std::pair<ReadContext*, std::shared_ptr<std::pair<size_t, std::function<void()>>>>> waiters;
+  };
+  std::map<std::pair<uint64_t, uint64_t>, Fetch> fetches_;
+  void finish_fetch(std::pair<uint64_t, uint64_t> place, Result<BlockRef> block);
+
+  bool closing_ = false;
+  bool log_finished_ = false;
+  std::function<void(Status)> close_done_;
+  Status background_errors_[3];  // by Work; ok while it succeeds
+  int64_t flush_retry_us_ = 0, compact_retry_us_ = 0, segment_retry_us_ = 0;
+
+  double tokens_ = 0;
+  int64_t tokens_at_us_ = 0;
+  double flush_rate_ = 0, level0_rate_ = 0;  // bytes of user data per second, moving averages
+
+  std::function<void(Sequence)> on_durable_;
+  std::function<void()> on_admission_change_;
+  std::function<void(const Status&)> on_fenced_;
+
+  EngineStats counts_;  // the running counters among them
+  uint64_t recovery_us_ = 0, recovered_batches_ = 0;
+};
+
+}  // namespace varve

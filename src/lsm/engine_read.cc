@@ -1,0 +1,195 @@
+// engine_read.cc: point reads, and how missing blocks are noted and fetched (DESIGN.md, law 5).
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/checksum.h"
+#include "lsm/cached_source.h"
+#include "lsm/engine_impl.h"
+
+namespace varve {
+namespace {
+
+constexpr int kRestartsBeforeHold = 8;
+
+}  // namespace
+
+// --- CachedSource ---
+
+IterState CachedSource::get(const TableRef& table, BlockHandle handle, BlockKind kind, BlockRef* out) {
+  ++engine_.counts_.get_blocks_touched;
+  BlockRef cached = engine_.cache_.lookup(table->meta.number, handle.offset);
+  if (cached) {
+    if (!pretend_miss()) {
+      *out = std::move(cached);
+      return IterState::kValid;
+    }
+  } else if (context_ != nullptr) {
+    for (const ReadContext::Failure& failure : context_->failures) {
+      if (failure.file_number == table->meta.number && failure.offset == handle.offset)
+        return fail(failure.status);
+    }
+    Buffer stored;
+    if (engine_.options_.random_miss_one_in == 0 &&
+        table->file->read_at_nowait(handle.offset, stored_block_size(handle), &stored)) {
+      ++engine_.counts_.nowait_reads;
+      auto block = decode_block(*table, handle, kind, stored.view());
+      if (!block) return fail(block.status());
+      *out = engine_.cache_.insert(table->meta.number, handle.offset, block.take());
+      return IterState::kValid;
+    }
+  }
+  if (context_ == nullptr) return IterState::kMiss;
+  if (context_->blocking) {
+    auto block = read_block(*table, handle, kind);
+    if (!block) return fail(block.status());
+    ++engine_.counts_.block_reads;
+    *out = engine_.cache_.insert(table->meta.number, handle.offset, block.take());
+    return IterState::kValid;
+  }
+  for (const BlockRequest& request : context_->misses) {
+    if (request.table == table && request.handle == handle) return IterState::kMiss;
+  }
+  context_->misses.push_back({table, handle, kind});
+  return IterState::kMiss;
+}
+
+bool CachedSource::pretend_miss() {
+  uint32_t one_in = engine_.options_.random_miss_one_in;
+  // Bounded restarts, so that every command gets through.
+  return one_in > 0 && context_ != nullptr && !context_->blocking && context_->restarts < 4 &&
+         engine_.random_.one_in(one_in);
+}
+
+IterState CachedSource::fail(const Status& status) {
+  if (context_ != nullptr && context_->error.ok()) context_->error = status;
+  status_ = status;
+  return IterState::kError;
+}
+
+// --- point reads ---
+
+// The newest record of key in one table, its range tombstones applied. *settled: nothing older matters.
+IterState Engine::Impl::read_table(BlockSource& source, const TableRef& table, std::string_view key,
+                                   uint64_t hash, Sequence at, TableHit* hit, bool* settled) {
+  ++counts_.get_tables_touched;
+  Sequence cover = 0;
+  IterState state = IterState::kValid;
+  if (table->meta.range_deletes > 0) state = table_covering(source, table, key, at, &cover);
+  // Even behind a miss the record is asked for, so that both are fetched together.
+  IterState got = table_get(source, table, key, hash, at, hit);
+  if (state != IterState::kValid) return state;
+  if (got != IterState::kValid) return got;
+  if (hit->found && hit->tag.sequence() < cover) hit->found = false;
+  if (hit->found && hit->tag.kind() == Kind::kDelete) {
+    *settled = true;
+    hit->found = false;
+    return IterState::kValid;
+  }
+  *settled = hit->found || cover > 0;
+  return IterState::kValid;
+}
+
+ReadState Engine::Impl::find(BlockSource& source, std::string_view key, Sequence at, ReadValue* out,
+                             Sequence* seen) {
+  ++counts_.gets;
+  // Memory first: only records and tombstones here can still be undurable.
+  auto in_memtable = [&](const MemTable& memtable, ReadState* state) {
+    Sequence cover = memtable.range_tombstones().empty() ? 0 : memtable.range_tombstones().covering(key, at);
+    MemTable::Hit hit;
+    bool found = memtable.find(key, at, &hit);
+    if (found) *seen = std::max(*seen, hit.tag.sequence());
+    *seen = std::max(*seen, cover);
+    if (!found && cover == 0) return false;
+    if (found && hit.tag.sequence() > cover && hit.tag.kind() == Kind::kPut) {
+      out->value = hit.value;
+      out->blind = hit.tag.blind();
+      *state = ReadState::kFound;
+    } else {
+      *state = ReadState::kAbsent;
+    }
+    return true;
+  };
+  ReadState state = ReadState::kAbsent;
+  if (in_memtable(*active_, &state)) return state;
+  for (auto it = frozen_.rbegin(); it != frozen_.rend(); ++it) {
+    if (in_memtable(**it, &state)) return state;
+  }
+  uint64_t hash = hash_key(key);
+  for (const std::vector<RunRef>& runs : version_->levels) {
+    for (const RunRef& run : runs) {
+      const TableRef* table = run->find(key);
+      if (table == nullptr) continue;
+      TableHit hit;
+      bool settled = false;
+      if (read_table(source, *table, key, hash, at, &hit, &settled) != IterState::kValid)
+        return ReadState::kFault;
+      if (hit.found) {
+        out->value = hit.value;
+        out->pin = std::move(hit.pin);
+        out->blind = hit.tag.blind();
+        return ReadState::kFound;
+      }
+      if (settled) return ReadState::kAbsent;
+    }
+  }
+  return ReadState::kAbsent;
+}
+
+ReadState Engine::Impl::get(ReadContext& context, std::string_view key, ReadValue* out,
+                            const Snapshot* snapshot) {
+  CachedSource source(*this, &context);
+  Sequence at = snapshot != nullptr ? snapshot->sequence() : kMaxSequence;
+  return find(source, key, at, out, &context.seen);
+}
+
+ReadState Engine::Impl::get_in_memory(std::string_view key, ReadValue* out) {
+  CachedSource source(*this, nullptr);
+  Sequence seen = 0;
+  return find(source, key, kMaxSequence, out, &seen);
+}
+
+// --- fetching ---
+
+void Engine::Impl::fetch(ReadContext& context, std::function<void()> done) {
+  ++context.restarts;
+  if (context.restarts >= kRestartsBeforeHold && !context.install_hold) {
+    ++install_holds_;
+    context.install_hold = std::shared_ptr<void>(nullptr, [this](void*) { --install_holds_; });
+  }
+  VARVE_CHECK(!context.misses.empty());
+  auto remaining =
+      std::make_shared<std::pair<size_t, std::function<void()>>>(context.misses.size(), std::move(done));
+  std::vector<BlockRequest> misses = std::move(context.misses);
+  context.misses.clear();
+  for (BlockRequest& request : misses) {
+    std::pair<uint64_t, uint64_t> place{request.table->meta.number, request.handle.offset};
+    auto [it, fresh] = fetches_.try_emplace(place);
+    it->second.waiters.push_back({&context, remaining});
+    if (!fresh) continue;
+    ++counts_.block_reads;
+    counts_.block_read_bytes += request.handle.size;
+    submit(
+        Lane::kRead,
+        [request = std::move(request)]() -> Result<BlockRef> {
+          return read_block(*request.table, request.handle, request.kind);
+        },
+        [this, place](Result<BlockRef> block) { finish_fetch(place, std::move(block)); });
+  }
+}
+
+void Engine::Impl::finish_fetch(std::pair<uint64_t, uint64_t> place, Result<BlockRef> block) {
+  auto node = fetches_.extract(place);
+  VARVE_CHECK(!node.empty());
+  BlockRef cached;
+  if (block) cached = cache_.insert(place.first, place.second, block.take());
+  for (auto& [context, remaining] : node.mapped().waiters) {
+    if (cached) {
+      context->pins.push_back(cached);
+    } else {
+      context->failures.push_back({place.first, place.second, block.status()});
+    }
+    if (--remaining->first == 0) remaining->second();
+  }
+}
+
+}  // namespace varve

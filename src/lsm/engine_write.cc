@@ -1,0 +1,140 @@
+// engine_write.cc: admission, commit, and what a turn of the loop ends with.
+#include <algorithm>
+
+#include "base/check.h"
+#include "lsm/engine_impl.h"
+
+namespace varve {
+namespace {
+
+// What a batch of n bytes may take in the log at most, alone in a group.
+uint64_t log_need(size_t bytes) {
+  return bytes + bytes / 1024 + 2 * kLogBlockSize;
+}
+
+}  // namespace
+
+Admission Engine::Impl::admit(size_t bytes, bool frees_space) {
+  Admission admission;
+  if (log_.fenced() || closing_) {
+    admission.verdict = Admission::Verdict::kRefuse;
+    admission.reason = log_.fenced() ? log_.fence() : Status::aborted("the database is closing");
+    return admission;
+  }
+  // What waits for space on a full disk is refused: the client should know, and reads go on.
+  auto wait = [&](int64_t us) {
+    Status stuck = us == 0 ? background_error() : Status();
+    if (stuck.is_no_space()) {
+      admission.verdict = Admission::Verdict::kRefuse;
+      admission.reason = stuck;
+    } else {
+      admission.verdict = Admission::Verdict::kWait;
+      admission.wait_us = us > 0 ? us : 100'000;
+    }
+    return admission;
+  };
+  uint64_t need = log_need(bytes);
+  if (need > log_.room(!frees_space)) {
+    uint64_t most = options_.log_max_bytes / 2;
+    if (need > most) {
+      admission.verdict = Admission::Verdict::kRefuse;
+      admission.reason =
+          Status::invalid_argument("a write of {} bytes exceeds what the log can hold ({})", bytes, most);
+      return admission;
+    }
+    urgent_freeze_ = true;
+    return wait(0);
+  }
+  PacingState state;
+  state.level0_runs = version_->levels[0].size();
+  state.level0_slow = static_cast<uint64_t>(options_.level0_slow);
+  state.level0_stop = static_cast<uint64_t>(options_.level0_stop);
+  state.frozen_memtables = frozen_.size();
+  state.frozen_max = static_cast<uint64_t>(options_.max_frozen_memtables);
+  state.active_fill =
+      static_cast<double>(active_->memory_used()) / static_cast<double>(options_.memtable_size);
+  state.drain_bytes_per_s = level0_rate_ > 0 ? std::min(flush_rate_, level0_rate_) : flush_rate_;
+  if (state.level0_runs < state.level0_slow && state.frozen_memtables < state.frozen_max) return admission;
+  PacingVerdict verdict = pace(state);
+  if (verdict.stop && !(frees_space && state.active_fill < 2)) return wait(0);
+  if (verdict.bytes_per_s <= 0) return admission;
+  // A bucket that holds 20 ms of the allowed rate; a write may overdraw it, the next one waits.
+  int64_t now = options_.clock->monotonic_us();
+  double elapsed = static_cast<double>(std::clamp<int64_t>(now - tokens_at_us_, 0, 1'000'000)) * 1e-6;
+  tokens_at_us_ = now;
+  tokens_ = std::min(tokens_ + elapsed * verdict.bytes_per_s, verdict.bytes_per_s * 0.02);
+  if (tokens_ < 0) {
+    int64_t us =
+        std::clamp<int64_t>(static_cast<int64_t>(-tokens_ / verdict.bytes_per_s * 1e6), 500, 100'000);
+    ++counts_.write_delays;
+    counts_.write_delay_us += static_cast<uint64_t>(us);
+    return wait(us);
+  }
+  tokens_ -= static_cast<double>(bytes) + 32;
+  return admission;
+}
+
+Sequence Engine::Impl::commit(const WriteBatch& batch) {
+  if (batch.empty()) return log_.last();
+  VARVE_CHECK(batch.valid() && batch.count() > 0 && !log_.fenced() && !closing_);
+  Sequence first = log_.last() + 1;
+  log_.append(first, batch);
+  Sequence newest_snapshot = snapshots_.empty() ? 0 : *snapshots_.rbegin();
+  BatchReader reader(batch.bytes());
+  BatchReader::Op op;
+  Sequence sequence = first;
+  while (reader.next(&op)) {
+    if (op.is_counter) {
+      active_->add_count(op.counter_id, op.counter_delta);
+      counters_[op.counter_id] += op.counter_delta;
+    } else if (op.kind == Kind::kRangeDelete) {
+      active_->add_range_delete(sequence++, op.key, op.value);
+    } else {
+      active_->add(sequence++, op.kind, op.blind, op.key, op.value, newest_snapshot);
+    }
+    counts_.user_bytes_written += op.key.size() + op.value.size();
+  }
+  VARVE_CHECK(!reader.corrupt());
+  return log_.last();
+}
+
+void Engine::Impl::maybe_freeze() {
+  if (active_->empty() || closing_) return;
+  bool full = active_->memory_used() >= options_.memtable_size;
+  // The log is bounded: when this memtable's share has grown past half of it, or writers wait for room, it is
+  // flushed early.
+  bool log_long = log_.bytes_behind(flushed_) > options_.log_max_bytes / 2 && frozen_.empty();
+  if (!full && !log_long && !urgent_freeze_) return;
+  if (static_cast<int>(frozen_.size()) >= options_.max_frozen_memtables) return;
+  if (urgent_freeze_ && !full && !frozen_.empty()) return;
+  freeze();
+}
+
+void Engine::Impl::freeze() {
+  urgent_freeze_ = false;
+  active_->freeze();
+  frozen_.push_back(active_);
+  active_ = std::make_shared<MemTable>();
+}
+
+void Engine::Impl::end_of_turn() {
+  maybe_freeze();
+  log_.pump();
+  if (!held_installs_.empty()) run_held_installs();
+  if (!frozen_.empty() && !flush_running_) maybe_flush();
+  if (log_.ready_segments() < 2) maybe_prepare_segment();
+}
+
+void Engine::Impl::tick() {
+  log_.tick();
+  manifest_.tick();
+  run_held_installs();
+  maybe_freeze();
+  maybe_flush();
+  maybe_compact();
+  maybe_prepare_segment();
+  remove_obsolete(false);
+  if (closing_) maybe_finish_close();
+}
+
+}  // namespace varve

@@ -1,0 +1,341 @@
+#include "lsm/log_pipeline.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/coding.h"
+
+namespace varve {
+namespace {
+
+constexpr int64_t kIdleUs = 100'000;
+constexpr int64_t kSecondUs = 1'000'000;
+
+}  // namespace
+
+LogPipeline::LogPipeline(FileSystem* fs, Executor* executor, Clock* clock, std::string dir,
+                         uint64_t segment_size, SyncMode mode, Callbacks callbacks)
+    : fs_(fs),
+      executor_(executor),
+      clock_(clock),
+      dir_(std::move(dir)),
+      payload_max_(std::min<uint64_t>(kMaxFramePayload, segment_size / 4)),
+      mode_(mode),
+      callbacks_(std::move(callbacks)) {}
+
+Status LogPipeline::add_segment(const LogSegment& info) {
+  auto file = fs_->open_write(join_path(dir_, log_file_name(info.number)));
+  if (!file) return file.status();
+  auto segment = std::make_shared<Segment>();
+  segment->info = info;
+  segment->file = std::move(*file);
+  ready_.push_back(std::move(segment));
+  return Status();
+}
+
+uint64_t LogPipeline::room(bool keep_last) const {
+  // A segment is left when the next batch does not fit, so of each whole segment one frame's worth may be
+  // lost.
+  auto usable = [this](const Segment& s) {
+    uint64_t left = s.info.size - s.offset;
+    uint64_t lost = payload_max_ + 2 * kLogBlockSize;
+    return left > lost ? left - lost : 0;
+  };
+  uint64_t sum = 0;
+  size_t whole = ready_.size();
+  if (keep_last) whole = whole > 0 ? whole - 1 : 0;
+  for (size_t i = 0; i < whole; ++i) sum += usable(*ready_[i]);
+  if (!used_.empty() && !(keep_last && ready_.empty())) {
+    Segment current = *used_.back();
+    if (open_) current.offset = open_->offset + frame_footprint(open_->bytes.size() - kFrameHeaderSize);
+    sum += usable(current);
+  }
+  return sum;
+}
+
+// Starts a frame in the segment being filled if `payload` bytes fit there, else in the next one.
+void LogPipeline::open_frame(Sequence first, size_t payload, uint32_t flags) {
+  close_frame();
+  uint64_t footprint = frame_footprint(payload);
+  if (used_.empty() || used_.back()->offset + footprint > used_.back()->info.size) {
+    VARVE_CHECK(!ready_.empty());
+    used_.push_back(std::move(ready_.front()));
+    ready_.pop_front();
+    VARVE_CHECK(used_.back()->offset + footprint <= used_.back()->info.size);
+  }
+  open_ = std::make_unique<Frame>();
+  open_->segment = used_.back();
+  open_->offset = used_.back()->offset;
+  open_->header.first_sequence = first;
+  open_->header.last_sequence = first - 1;
+  open_->header.flags = flags;
+  open_->bytes.resize(kFrameHeaderSize);
+}
+
+void LogPipeline::close_frame() {
+  if (!open_) return;
+  size_t payload = open_->bytes.size() - kFrameHeaderSize;
+  open_->header.size = static_cast<uint32_t>(payload);
+  open_->header.durable_sequence = durable_;
+  open_->header.manifest_edit = callbacks_.manifest_edit();
+  open_->segment->offset = open_->offset + frame_footprint(payload);
+  open_->segment->last = std::max(open_->segment->last, open_->header.last_sequence);
+  told_durable_ = durable_;
+  told_manifest_edit_ = open_->header.manifest_edit;
+  closed_.push_back(std::move(*open_));
+  open_.reset();
+}
+
+void LogPipeline::add_to_frame(std::string_view ops, uint32_t count) {
+  Buffer& bytes = open_->bytes;
+  char header[kBatchHeaderSize];
+  encode_fixed32(header, static_cast<uint32_t>(ops.size()));
+  encode_fixed32(header + 4, count);
+  bytes.append(header, sizeof header);
+  bytes.append(ops);
+  open_->header.last_sequence += count;
+}
+
+void LogPipeline::append(Sequence first, const WriteBatch& batch) {
+  VARVE_CHECK(first == last_ + 1);
+  ++stats_.batches;
+  size_t size = kBatchHeaderSize + batch.byte_size();
+  if (size > payload_max_) {
+    append_parts(first, batch);
+  } else {
+    size_t payload = open_ ? open_->bytes.size() - kFrameHeaderSize + size : size;
+    bool fits = open_ && payload <= payload_max_ &&
+                open_->offset + frame_footprint(payload) <= open_->segment->info.size;
+    if (!fits) open_frame(first, size, kFrameWhole);
+    add_to_frame(batch.bytes(), batch.count());
+  }
+  last_ = first + batch.count() - 1;
+}
+
+// A batch larger than a frame: cut between operations, the parts one behind the other.
+void LogPipeline::append_parts(Sequence first, const WriteBatch& batch) {
+  std::string_view rest = batch.bytes();
+  uint32_t flags = kPartBegin;
+  while (true) {
+    BatchReader reader(rest);
+    BatchReader::Op op;
+    size_t cut = 0;
+    uint32_t count = 0;
+    bool more = false;
+    while (reader.next(&op)) {
+      size_t end = rest.size() - reader.rest().size();
+      if (cut > 0 && kBatchHeaderSize + end > payload_max_) {
+        more = true;
+        break;
+      }
+      cut = end;
+      if (!op.is_counter) ++count;
+    }
+    VARVE_CHECK(!reader.corrupt());
+    // A batch of one large operation is a whole batch in a large frame.
+    if (!more) flags = flags == kPartBegin ? kFrameWhole : kPartCommit;
+    open_frame(first, kBatchHeaderSize + cut, flags);
+    add_to_frame(rest.substr(0, cut), count);
+    close_frame();
+    first += count;
+    rest.remove_prefix(cut);
+    flags = kPartMiddle;
+    if (!more) return;
+  }
+}
+
+void LogPipeline::add_watermark() {
+  close_frame();
+  // Never worth a segment of its own.
+  if (used_.empty() || used_.back()->offset + kLogBlockSize > used_.back()->info.size) return;
+  open_frame(last_ + 1, 0, kFrameWhole);
+  close_frame();
+}
+
+void LogPipeline::pump() {
+  if (in_flight_ || fenced()) return;
+  bool have = open_ || !closed_.empty();
+  bool sync_now = want_sync_ || (have && mode_ == SyncMode::kAlways);
+  if (have || (want_sync_ && durable_ < last_)) start_write(sync_now);
+}
+
+void LogPipeline::start_write(bool with_sync) {
+  close_frame();
+  struct Input {
+    std::vector<Frame> frames;
+    std::vector<std::shared_ptr<WriteFile>> to_sync;
+    bool sync;
+    Clock* clock;
+  };
+  struct Output {
+    Status status;
+    int64_t sync_us = 0;
+  };
+  auto input = std::make_shared<Input>();
+  input->frames = std::move(closed_);
+  closed_.clear();
+  input->sync = with_sync;
+  input->clock = clock_;
+  flying_bytes_ = 0;
+  for (Frame& frame : input->frames) {
+    frame.segment->unsynced = true;
+    flying_bytes_ += frame.bytes.capacity();
+    stats_.bytes += frame_footprint(frame.header.size);
+  }
+  if (with_sync) {
+    for (const SegmentRef& segment : used_) {
+      if (!segment->unsynced) continue;
+      segment->unsynced = false;
+      input->to_sync.push_back(segment->file);
+    }
+    want_sync_ = false;
+  }
+  in_flight_ = true;
+  ++stats_.groups;
+  Sequence last = last_;
+  last_activity_us_ = clock_->monotonic_us();
+  executor_->submit(
+      Lane::kLog,
+      [input]() -> Output {
+        Output output;
+        for (Frame& frame : input->frames) {
+          finish_frame(&frame.bytes, frame.header, frame.segment->info, frame.offset);
+          output.status = frame.segment->file->write_at(frame.offset, frame.bytes.view());
+          if (!output.status.ok()) return output;
+        }
+        if (!input->sync) return output;
+        int64_t start = input->clock->monotonic_us();
+        for (const auto& file : input->to_sync) {
+          output.status = file->sync();
+          if (!output.status.ok()) return output;
+        }
+        output.sync_us = input->clock->monotonic_us() - start;
+        return output;
+      },
+      [this, last, with_sync](Output output) {
+        finish_write(output.status, last, with_sync, output.sync_us);
+      });
+}
+
+void LogPipeline::finish_write(const Status& status, Sequence last, bool synced, int64_t sync_us) {
+  in_flight_ = false;
+  flying_bytes_ = 0;
+  if (!status.ok()) return fence_with(status);
+  written_ = last;
+  if (synced) {
+    ++stats_.syncs;
+    uint64_t us = static_cast<uint64_t>(std::max<int64_t>(sync_us, 0));
+    stats_.sync_us_total += us;
+    stats_.sync_us_last = us;
+    stats_.sync_us_max = std::max(stats_.sync_us_max, us);
+    last_sync_us_ = clock_->monotonic_us();
+    if (last > durable_) {
+      durable_ = last;
+      callbacks_.on_durable(durable_);
+    }
+    release_waiters();
+  }
+  if (want_sync_) pump();
+}
+
+void LogPipeline::release_waiters() {
+  while (!waiters_.empty() && (fenced() || waiters_.front().sequence <= durable_)) {
+    Waiter waiter = std::move(waiters_.front());
+    waiters_.pop_front();
+    waiter.done(waiter.sequence <= durable_ ? Status() : fence_);
+  }
+}
+
+void LogPipeline::fence_with(const Status& status) {
+  if (fenced()) return;
+  fence_ = Status::fenced(
+      "the write-ahead log could not be written ({}); nothing is acknowledged any more, restart "
+      "the server",
+      status.message());
+  callbacks_.on_fenced(fence_);
+  release_waiters();
+}
+
+void LogPipeline::tick() {
+  if (fenced()) return;
+  int64_t now = clock_->monotonic_us();
+  if (mode_ == SyncMode::kEverySecond && durable_ < last_ && now - last_sync_us_ >= kSecondUs)
+    want_sync_ = true;
+  bool untold = told_durable_ < durable_ || told_manifest_edit_ < callbacks_.manifest_edit();
+  bool idle =
+      !in_flight_ && !open_ && closed_.empty() && durable_ == last_ && now - last_activity_us_ >= kIdleUs;
+  if (untold && idle) add_watermark();
+  pump();
+}
+
+void LogPipeline::set_mode(SyncMode mode) {
+  if (mode == SyncMode::kAlways && durable_ < last_) want_sync_ = true;
+  mode_ = mode;
+}
+
+void LogPipeline::sync(std::function<void(Status)> done) {
+  if (fenced()) return done(fence_);
+  if (durable_ == last_) return done(Status());
+  waiters_.push_back({last_, std::move(done)});
+  want_sync_ = true;
+  pump();
+}
+
+void LogPipeline::finish(std::function<void(Status)> done) {
+  sync([this, done = std::move(done)](const Status& status) {
+    if (!status.ok() || fenced()) return done(status.ok() ? fence_ : status);
+    bool untold = told_durable_ < durable_ || told_manifest_edit_ < callbacks_.manifest_edit();
+    if (!untold) return done(Status());
+    add_watermark();
+    if (closed_.empty()) return done(Status());
+    // The watermark is a frame without operations, so a waiter for its sequence would be released at once:
+    // wait for the write itself.
+    std::vector<Frame> frames = std::move(closed_);
+    closed_.clear();
+    auto shared = std::make_shared<std::vector<Frame>>(std::move(frames));
+    executor_->submit(
+        Lane::kLog,
+        [shared]() -> Status {
+          for (Frame& frame : *shared) {
+            finish_frame(&frame.bytes, frame.header, frame.segment->info, frame.offset);
+            VARVE_TRY(frame.segment->file->write_at(frame.offset, frame.bytes.view()));
+            VARVE_TRY(frame.segment->file->sync());
+          }
+          return Status();
+        },
+        done);
+  });
+}
+
+size_t LogPipeline::memory_used() const {
+  size_t sum = flying_bytes_ + (open_ ? open_->bytes.capacity() : 0);
+  for (const Frame& frame : closed_) sum += frame.bytes.capacity();
+  return sum;
+}
+
+uint64_t LogPipeline::bytes_behind(Sequence flushed) const {
+  uint64_t sum = 0;
+  for (const SegmentRef& segment : used_) {
+    if (segment->last > flushed) sum += segment->offset;
+  }
+  return sum;
+}
+
+std::vector<LogSegment> LogPipeline::retire(Sequence flushed) {
+  std::vector<LogSegment> out;
+  // The segment being filled stays, and so does everything behind one that is still needed.
+  while (used_.size() > 1 && used_.front()->last <= flushed && !used_.front()->unsynced) {
+    out.push_back(used_.front()->info);
+    used_.pop_front();
+  }
+  return out;
+}
+
+std::vector<LogSegment> LogPipeline::segments() const {
+  std::vector<LogSegment> out;
+  for (const SegmentRef& segment : used_) out.push_back(segment->info);
+  for (const SegmentRef& segment : ready_) out.push_back(segment->info);
+  return out;
+}
+
+}  // namespace varve

@@ -1,0 +1,135 @@
+// log_pipeline.h: the owner's side of the write-ahead log: collects batches into frames, hands one group at a
+// time to the log lane, and knows which sequence is durable. The formats are wal_format.h's; the worker only
+// fills in checksums, writes and syncs what it was given.
+//
+// Space: segments are prepared ahead on the utility lane and enter use only when the manifest names them.
+// room() is what can still be appended; the engine admits writes against it, so append() never fails.
+//
+// After a failed write or sync the pipeline is fenced: nothing more is written, durable_sequence() stands
+// still.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "lsm/engine.h"
+#include "lsm/wal_format.h"
+#include "os/executor.h"
+
+namespace varve {
+
+class LogPipeline {
+ public:
+  struct Callbacks {
+    std::function<void(Sequence)> on_durable;
+    std::function<void(const Status&)> on_fenced;
+    std::function<uint64_t()> manifest_edit;  // the last durable one, for the frames
+  };
+  struct Stats {
+    uint64_t bytes = 0, groups = 0, batches = 0, syncs = 0;
+    uint64_t sync_us_total = 0, sync_us_max = 0, sync_us_last = 0;
+  };
+
+  LogPipeline(FileSystem* fs, Executor* executor, Clock* clock, std::string dir, uint64_t segment_size,
+              SyncMode mode, Callbacks callbacks);
+
+  // A prepared segment, named in the durable manifest; used after all earlier ones.
+  Status add_segment(const LogSegment& segment);
+  // Bytes of batches that surely fit, in whole segments counted pessimistically; `keep_last`: without the
+  // last segment.
+  uint64_t room(bool keep_last) const;
+  size_t ready_segments() const { return ready_.size(); }
+
+  void start_at(Sequence last) { last_ = durable_ = written_ = last; }
+  // Appends a batch of `count` operations whose first sequence is first. Room must have been there.
+  void append(Sequence first, const WriteBatch& batch);
+  // End of a turn: starts a write of what is there unless one is in flight.
+  void pump();
+  // Every 100 ms: everysec's sync, the idle watermark.
+  void tick();
+  void set_mode(SyncMode mode);
+  // Makes everything appended so far durable whatever the mode, then calls back.
+  void sync(std::function<void(Status)> done);
+  // Clean close: everything durable, then a final watermark.
+  void finish(std::function<void(Status)> done);
+
+  Sequence last() const { return last_; }
+  Sequence durable() const { return durable_; }
+  bool fenced() const { return !fence_.ok(); }
+  const Status& fence() const { return fence_; }
+  bool in_flight() const { return in_flight_; }
+  const Stats& stats() const { return stats_; }
+  void reset_stats() { stats_ = Stats(); }
+  // Bytes of frames waiting or in flight.
+  size_t memory_used() const;
+  // Bytes of segments from the one that holds `sequence` on: what a replay would read.
+  uint64_t bytes_behind(Sequence flushed) const;
+
+  // Segments all of whose frames are at or below `flushed`: no longer needed. They leave the pipeline.
+  std::vector<LogSegment> retire(Sequence flushed);
+  std::vector<LogSegment> segments() const;  // in order of use, those ready included
+
+ private:
+  struct Segment {
+    LogSegment info;
+    std::shared_ptr<WriteFile> file;
+    uint64_t offset = kLogBlockSize;  // where the next frame goes
+    Sequence last = 0;                // of its last frame; 0: none yet
+    bool unsynced = false;            // written since its last sync
+  };
+  using SegmentRef = std::shared_ptr<Segment>;
+  struct Frame {
+    SegmentRef segment;
+    uint64_t offset = 0;
+    FrameHeader header;
+    Buffer bytes;  // room for the header, then the payload
+  };
+  struct Waiter {
+    Sequence sequence;
+    std::function<void(Status)> done;
+  };
+
+  void open_frame(Sequence first, size_t payload, uint32_t flags);
+  void close_frame();
+  void add_to_frame(std::string_view ops, uint32_t count);
+  void append_parts(Sequence first, const WriteBatch& batch);
+  void add_watermark();
+  void start_write(bool with_sync);
+  void finish_write(const Status& status, Sequence last, bool synced, int64_t sync_us);
+  void release_waiters();
+  void fence_with(const Status& status);
+
+  FileSystem* fs_;
+  Executor* executor_;
+  Clock* clock_;
+  std::string dir_;
+  size_t payload_max_;  // of a frame
+  SyncMode mode_;
+  Callbacks callbacks_;
+
+  std::deque<SegmentRef> used_;   // oldest first; the last one is being filled
+  std::deque<SegmentRef> ready_;  // not yet written to
+  std::unique_ptr<Frame> open_;
+  std::vector<Frame> closed_;
+  size_t flying_bytes_ = 0;
+
+  Sequence last_ = 0;     // appended
+  Sequence written_ = 0;  // handed to the system
+  Sequence durable_ = 0;
+  Sequence told_durable_ = 0;  // by the last frame on disk
+  uint64_t told_manifest_edit_ = 0;
+  bool in_flight_ = false;
+  bool want_sync_ = false;
+  int64_t last_activity_us_ = 0;
+  int64_t last_sync_us_ = 0;
+  Status fence_;
+  std::deque<Waiter> waiters_;
+  Stats stats_;
+};
+
+}  // namespace varve

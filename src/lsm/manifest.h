@@ -1,0 +1,92 @@
+// manifest.h: the log of version edits, and CURRENT, which names it.
+//
+//   MANIFEST-NNNNNNNN := header record*
+//   header := magic:u64 "varveman"  format:u32  directory identity:128  file identity:128  number:u64
+//             application:length-prefixed  zeros  checksum:u64   (4 KiB in all)
+//   record := checksum:u64  header_check:u32  kind:u32  edit_number:u64  size:u64  payload  zeros to 4 KiB
+//             kind 1 edit, 2 snapshot, 3 watermark
+//
+// Every record starts on its own 4 KiB boundary, so that writing one never touches a block that holds durable
+// bytes. The checksum covers everything behind itself up to the end of the payload; header_check the rest of
+// the header (so that looking for records behind a bad one is cheap). Both are seeded with the file identity
+// and the record's offset (checksum.h). Edits are numbered from 1 over the life of the directory; the first
+// record of a manifest is a snapshot that carries the number of the last edit in it. Each edit is synced
+// before the next is written; then a watermark record (payload empty, edit_number = the edit now durable)
+// follows and is synced as well before anything that depends on the edit is destroyed. So a bad record is a
+// torn tail only if it is the last thing in the file, nothing valid follows, and neither a watermark nor the
+// log's frames (`manifest_edit`) show that the edit had been durable; otherwise it is damage.
+//
+//   CURRENT := "varve\n" format:decimal "\n" directory identity hex "\n" manifest name "\n" checksum hex "\n"
+//
+// A manifest that has grown past its limit is rewritten as a snapshot in a new file; CURRENT switches by
+// rename; the old file is removed. `application` is the text the engine's user gave (what the keys mean);
+// opening with another one is refused. CURRENT's checksum covers the text before it; later formats keep its
+// first line and that its last line is this checksum, as they keep the manifest header's block, so that a
+// newer format is told from damage.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/random.h"
+#include "lsm/version_edit.h"
+#include "os/file_system.h"
+
+namespace varve {
+
+struct ManifestInfo {
+  uint64_t number = 0;
+  Identity directory;
+  Identity file;
+  std::string application;
+  uint64_t last_edit = 0;
+  uint64_t size = 0;  // bytes of valid records; what follows is torn
+  bool torn_tail = false;
+};
+
+// Appends edits to one manifest file. Used by the manifest lane, one call at a time; the owner holds it
+// meanwhile only as a handle to pass on.
+class ManifestWriter {
+ public:
+  // Writes a new manifest file with `state` as its snapshot, syncs, switches CURRENT to it, syncs the
+  // directory. Removing the old manifest is the caller's. A file of that name which CURRENT does not name was
+  // left by a creation that did not come to its end, and is replaced.
+  static Result<std::unique_ptr<ManifestWriter>> create(FileSystem& fs, const std::string& dir,
+                                                        uint64_t number, Identity directory, Identity file,
+                                                        const std::string& application, uint64_t last_edit,
+                                                        const ManifestState& state);
+  ~ManifestWriter();
+  // Appends and syncs the edit, then the watermark, and syncs again. After a failure every later call fails
+  // the same way (a failed sync is never retried).
+  Status append(uint64_t edit_number, const VersionEdit& edit);
+  uint64_t size() const { return offset_; }
+  uint64_t number() const { return number_; }
+
+ private:
+  ManifestWriter() = default;
+  Status append_record(uint32_t kind, uint64_t edit_number, std::string_view payload);
+  std::unique_ptr<WriteFile> file_;
+  Identity identity_;
+  uint64_t number_ = 0;
+  uint64_t offset_ = 0;
+  Status failed_;
+};
+
+std::string manifest_file_name(uint64_t number);  // "MANIFEST-00000003"
+
+// Reads CURRENT and the manifest it names. kNotFound: the directory has no CURRENT and no file with data of
+// ours: a new directory (or one whose creation was interrupted); kInvalidArgument: no CURRENT but tables, a
+// log that was written to or a manifest with edits; or another program's CURRENT; kUnsupported: newer format;
+// kCorruption: damage, with file and offset. `accept_loss`: records from the first bad one on are given up
+// (CURRENT, header and snapshot cannot be). The caller compares info->last_edit with what the log says
+// (LogReplay::manifest_edit).
+Status read_manifest(FileSystem& fs, const std::string& dir, bool accept_loss, ManifestState* state,
+                     ManifestInfo* info);
+
+// For people: header and every record with its edit's debug_string.
+Status dump_manifest(FileSystem& fs, const std::string& path,
+                     const std::function<void(std::string_view line)>& out);
+
+}  // namespace varve

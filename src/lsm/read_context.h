@@ -1,0 +1,54 @@
+// read_context.h: what belongs to one run of one command (or one call of the embedded Database): the blocks
+// it wants, the blocks it holds, and the newest undurable thing it saw.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "lsm/block.h"
+#include "lsm/table.h"
+
+namespace varve {
+
+struct BlockRequest {
+  TableRef table;
+  BlockHandle handle;
+  BlockKind kind = BlockKind::kData;
+};
+
+struct ReadContext {
+  // Read missing blocks right here, blocking (embedded Database, start-up).
+  bool blocking = false;
+  // Blocks found missing by this run, without duplicates. Non-empty after a run: its result is worthless;
+  // fetch, run again.
+  std::vector<BlockRequest> misses;
+  // Blocks fetched for this command; they stay in memory until it is done.
+  std::vector<BlockRef> pins;
+  // First failure met by this run (I/O error, corruption).
+  Status error;
+  // Highest sequence among the records and tombstones met (0: none that could still be undurable).
+  Sequence seen = 0;
+  // How often this command has been run again.
+  int restarts = 0;
+  // Blocks whose fetch failed, and why: the next run meets the failure as an error instead of missing them
+  // again.
+  struct Failure {
+    uint64_t file_number = 0;
+    uint64_t offset = 0;
+    Status status;
+  };
+  std::vector<Failure> failures;
+  // Taken by the engine after many restarts: no new version is installed while it is held, so the command
+  // gets through.
+  std::shared_ptr<void> install_hold;
+
+  bool faulted() const { return !misses.empty() || !error.ok(); }
+  // Before another run: forgets misses, error and what was seen; keeps pins.
+  void begin_run() {
+    misses.clear();
+    error = Status();
+    seen = 0;
+  }
+};
+
+}  // namespace varve

@@ -1,0 +1,101 @@
+// record_merger.h: the rules by which a merge keeps, drops and settles records (merge_job.h tells them),
+// apart from where the records come from and go to. A pure function of its input; worker thread.
+//
+// The events of a key, newest first, are its records and the range tombstones of the job that cover it.
+// Snapshots cut time into stripes: two sequences are in the same stripe if every snapshot sees both or
+// neither. Within a stripe only the newest event can be seen.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "lsm/key_format.h"
+#include "lsm/range_tombstones.h"
+#include "lsm/record_inspector.h"
+#include "lsm/table_meta.h"
+
+namespace varve {
+
+struct MergeRules {
+  std::vector<Sequence> snapshots;  // live ones, ascending
+  std::vector<std::vector<KeyRange>>
+      deeper;                  // bounds of older runs outside the job; each sorted and disjoint
+  RangeTombstones tombstones;  // all of the job's inputs
+  const RecordInspector* inspector = nullptr;  // may be null
+};
+
+// Range tombstones of the job that must stay: in each stripe the newest one, and none that has nothing to
+// hide any more.
+RangeTombstones kept_tombstones(const MergeRules& rules);
+
+class RecordMerger {
+ public:
+  struct Kept {
+    Tag tag;
+    std::string_view value;
+  };
+  // Takes what stays of one key, newest first, never nothing; keys ascend. The views are valid during the
+  // call.
+  using Sink = std::function<Status(std::string_view key, const std::vector<Kept>& versions)>;
+
+  // `rules` must outlive the merger.
+  RecordMerger(const MergeRules& rules, Sink sink);
+
+  // The job's records, in record order. Of two with the same key and sequence the second is a copy and is
+  // skipped. Fails with the sink's status, or with corruption when the order is broken.
+  Status add(std::string_view key, Tag tag, std::string_view value);
+  // Once, behind the last record.
+  Status finish();
+
+  const std::map<uint32_t, int64_t>& count_corrections() const { return count_corrections_; }
+  // Ranges that are dead for the present. Where range deletes are at work one may be reported that its killer
+  // had reported before (the killer's record was dropped higher up); deleting a dead range twice does no
+  // harm.
+  std::vector<KeyRange>& garbage() { return garbage_; }
+  uint64_t records_in() const { return records_in_; }
+  uint64_t records_out() const { return records_out_; }
+
+ private:
+  struct Held {
+    Tag tag;
+    size_t value_offset;
+    size_t value_size;
+  };
+
+  size_t stripe(Sequence sequence) const;
+  void start_key(std::string_view key);
+  void add_version(Tag tag, std::string_view value);
+  Status finish_key();
+  bool deeper_may_hold(std::string_view key);
+  void report_death(std::string_view key, std::string_view value, bool correct_count);
+
+  const MergeRules& rules_;
+  const Sink sink_;
+
+  // The key at hand.
+  bool has_key_ = false;
+  std::string key_;
+  const std::vector<Sequence>* covering_ = nullptr;  // sequences of the range tombstones that cover it
+  Tag newer_;                                        // the record before, kept or not
+  bool has_newer_ = false;
+  std::vector<Held> held_;  // what stays so far
+  std::string values_;      // their values
+  bool has_heir_ = false;   // held_.back() inherits the blind mark of what is dropped behind it
+
+  // Where the ascending keys stand in the rules.
+  RangeTombstones::Map::const_iterator fragment_;
+  std::vector<size_t> deeper_at_;
+
+  std::vector<Kept> kept_;
+  std::map<uint32_t, int64_t> count_corrections_;
+  std::vector<KeyRange> garbage_;
+  uint64_t records_in_ = 0;
+  uint64_t records_out_ = 0;
+};
+
+}  // namespace varve

@@ -1,0 +1,239 @@
+#include "lsm/recovery.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "lsm/merge_job.h"
+
+namespace varve {
+namespace {
+
+constexpr int kFreshSegments = 2;
+
+std::string parent_of(const std::string& path) {
+  size_t end = path.find_last_not_of('/');
+  size_t slash = end == std::string::npos ? std::string::npos : path.find_last_of('/', end);
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+class Recovery {
+ public:
+  explicit Recovery(const EngineOptions& options)
+      : options_(options), fs_(*options.fs), random_(options.random_seed) {}
+
+  Result<Recovered> run() {
+    VARVE_TRY(prepare_directory());
+    VARVE_TRY(open_tables());
+    VARVE_TRY(replay());
+    VARVE_TRY(write_manifest());
+    remove_orphans();
+    return std::move(out_);
+  }
+
+ private:
+  Status prepare_directory() {
+    if (!fs_.exists(options_.dir) && !options_.create_if_missing) {
+      return Status::not_found("{}: no such data directory", options_.dir);
+    }
+    VARVE_TRY(fs_.create_dir(options_.dir));
+    auto lock = fs_.lock(join_path(options_.dir, "LOCK"));
+    if (!lock) return lock.status();
+    out_.lock = lock.take();
+    Status status = read_manifest(fs_, options_.dir, options_.accept_loss, &out_.state, &info_);
+    if (status.is_not_found()) {
+      if (!options_.create_if_missing) return status;
+      out_.created = true;
+      // A directory whose own name is not durable would take everything in it along.
+      VARVE_TRY(fs_.sync_dir(parent_of(options_.dir)));
+      info_.directory = random_.identity();
+      info_.application = options_.application;
+      return skip_existing_numbers();
+    }
+    VARVE_TRY(status);
+    if (info_.application != options_.application) {
+      return Status::unsupported(
+          "{}: holds \"{}\", this program expects \"{}\"; start it on another directory, or use the "
+          "program that wrote this one",
+          options_.dir, info_.application, options_.application);
+    }
+    next_file_ = std::max(out_.state.next_file_number, info_.number + 1);
+    return skip_existing_numbers();
+  }
+
+  // A recovery that was cut short left files behind. They stay until the new manifest stands (removing what
+  // the manifest does not name is only safe once the log has confirmed that the manifest is whole), so their
+  // numbers are not for us.
+  Status skip_existing_numbers() {
+    auto names = fs_.list(options_.dir);
+    if (!names) return names.status();
+    for (const std::string& name : *names) {
+      size_t digits = name.find_first_of("0123456789");
+      if (digits == std::string::npos || !(digits == 0 || name.starts_with("MANIFEST-"))) continue;
+      next_file_ = std::max<uint64_t>(next_file_, std::strtoull(name.c_str() + digits, nullptr, 10) + 1);
+    }
+    return Status();
+  }
+
+  Status open_tables() {
+    for (const auto& [number, added] : out_.state.tables) {
+      auto table = open_table(fs_, options_.dir, added.meta);
+      if (!table) return table.status();
+      out_.tables[number] = table.take();
+    }
+    return Status();
+  }
+
+  Status replay() {
+    memtable_ = std::make_shared<MemTable>();
+    auto replayed = replay_log(fs_, options_.dir, out_.state.log, out_.state.flushed_sequence,
+                               out_.state.durable_sequence, options_.accept_loss,
+                               [this](Sequence first, std::string_view ops) { return apply(first, ops); });
+    if (!replayed) return replayed.status();
+    if (replayed->manifest_edit > info_.last_edit && !options_.accept_loss) {
+      return Status::corruption("{}: {}: edits {} to {} are missing, which the log knows were durable",
+                                options_.dir, manifest_file_name(info_.number), info_.last_edit + 1,
+                                replayed->manifest_edit);
+    }
+    VARVE_TRY(flush_memtable());
+    out_.last_sequence = std::max(replayed->last_sequence, out_.state.flushed_sequence);
+    out_.state.flushed_sequence = out_.last_sequence;
+    out_.state.durable_sequence = out_.last_sequence;
+    out_.batches = replayed->batches;
+    out_.log_bytes = replayed->bytes;
+    out_.torn_tail = replayed->torn_tail;
+    out_.torn_place = replayed->torn_place;
+    return Status();
+  }
+
+  Status apply(Sequence first, std::string_view ops) {
+    BatchReader reader(ops);
+    BatchReader::Op op;
+    Sequence sequence = first;
+    while (reader.next(&op)) {
+      if (op.is_counter) {
+        memtable_->add_count(op.counter_id, op.counter_delta);
+      } else if (op.kind == Kind::kRangeDelete) {
+        memtable_->add_range_delete(sequence++, op.key, op.value);
+      } else {
+        memtable_->add(sequence++, op.kind, op.blind, op.key, op.value, 0);
+      }
+    }
+    if (reader.corrupt()) return Status::corruption("log: batch at sequence {} cannot be read", first);
+    flushed_up_to_ = sequence - 1;
+    if (memtable_->memory_used() >= options_.memtable_size) return flush_memtable();
+    return Status();
+  }
+
+  // Each full memtable becomes a level-0 run; nothing refers to it before the manifest is written.
+  Status flush_memtable() {
+    if (memtable_->empty()) return Status();
+    memtable_->freeze();
+    MergeInput input;
+    input.fs = &fs_;
+    input.dir = options_.dir;
+    input.memtables = {memtable_};
+    for (const auto& [number, table] : out_.tables) input.deeper.push_back({bounds(table->meta)});
+    input.first_file_number = next_file_;
+    input.file_number_count = kJobFileNumbers;
+    input.random_seed = random_.next();
+    input.target_file_size = options_.table_size;
+    input.table = table_options(options_, 0, false);
+    MergeOutput output = run_merge(input);
+    VARVE_TRY(output.status);
+    for (const TableRef& table : output.outputs) {
+      VersionEdit::AddedTable added{{0, flushed_up_to_}, table->meta};
+      out_.state.tables[table->meta.number] = added;
+      out_.tables[table->meta.number] = table;
+      next_file_ = std::max(next_file_, table->meta.number + 1);
+    }
+    for (const auto& [id, delta] : memtable_->counters()) out_.state.counters[id] += delta;
+    for (const auto& [id, delta] : output.count_corrections) out_.state.counters[id] += delta;
+    for (KeyRange& range : output.garbage) out_.state.garbage.push_back(std::move(range));
+    memtable_ = std::make_shared<MemTable>();
+    return Status();
+  }
+
+  Status write_manifest() {
+    std::vector<LogSegment> old = std::move(out_.state.log);
+    out_.state.log.clear();
+    for (int i = 0; i < kFreshSegments; ++i) {
+      LogSegment segment{next_file_++, random_.identity(), options_.log_segment_size};
+      VARVE_TRY(prepare_segment(fs_, options_.dir, segment, false));
+      out_.state.log.push_back(segment);
+    }
+    uint64_t number = next_file_++;
+    out_.state.next_file_number = next_file_ + kFileNumberHeadroom;
+    out_.manifest_edit = info_.last_edit + 1;
+    out_.directory = info_.directory;
+    auto manifest = ManifestWriter::create(fs_, options_.dir, number, info_.directory, random_.identity(),
+                                           options_.application, out_.manifest_edit, out_.state);
+    if (!manifest) return manifest.status();
+    out_.manifest = manifest.take();
+    for (const LogSegment& segment : old) {
+      if (segment.size == options_.log_segment_size) out_.free_segments.push_back(segment);
+    }
+    return Status();
+  }
+
+  // What no manifest names: outputs of jobs that never finished, old manifests, temporary files. Only names
+  // of ours.
+  void remove_orphans() {
+    auto names = fs_.list(options_.dir);
+    if (!names) return;
+    for (const std::string& name : *names) {
+      if (wanted(name)) continue;
+      Status status = fs_.remove(join_path(options_.dir, name));
+      log_verbose("removed orphan {}: {}", name, status.to_string());
+    }
+  }
+
+  bool wanted(const std::string& name) const {
+    if (name.ends_with(".sst")) return name_is_live(name, out_.tables, table_file_name);
+    if (name.ends_with(".log")) {
+      auto named = [&](const LogSegment& s) { return log_file_name(s.number) == name; };
+      return std::any_of(out_.state.log.begin(), out_.state.log.end(), named) ||
+             std::any_of(out_.free_segments.begin(), out_.free_segments.end(), named);
+    }
+    if (name.starts_with("MANIFEST-")) return name == manifest_file_name(out_.manifest->number());
+    return !name.ends_with(".tmp");
+  }
+
+  static bool name_is_live(const std::string& name, const std::map<uint64_t, TableRef>& tables,
+                           std::string (*file_name)(uint64_t)) {
+    return std::any_of(tables.begin(), tables.end(),
+                       [&](const auto& t) { return file_name(t.first) == name; });
+  }
+
+  const EngineOptions& options_;
+  FileSystem& fs_;
+  Random random_;
+  Recovered out_;
+  ManifestInfo info_;
+  uint64_t next_file_ = 1;
+  std::shared_ptr<MemTable> memtable_;
+  Sequence flushed_up_to_ = 0;
+};
+
+}  // namespace
+
+TableOptions table_options(const EngineOptions& options, int output_level, bool last_level) {
+  TableOptions table;
+  table.block_size = options.block_size;
+  table.inspector = options.inspector;
+  // Upper levels hold a tenth of the keys and are asked first: more filter bits there cost little.
+  table.filter_bits_per_key =
+      options.filter_bits_per_key <= 0 ? 0 : options.filter_bits_per_key + (last_level ? 0 : 4);
+  table.compression = output_level == 0 ? options.compression
+                      : last_level      ? options.bottom_compression
+                                        : options.compression;
+  return table;
+}
+
+Result<Recovered> recover(const EngineOptions& options) {
+  return Recovery(options).run();
+}
+
+}  // namespace varve

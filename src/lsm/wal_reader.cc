@@ -1,0 +1,249 @@
+// wal_reader.cc: replaying the log after a start, and deciding where it ends (the tail rule of wal_format.h).
+#include <algorithm>
+
+#include "lsm/wal_format.h"
+#include "lsm/wal_segment.h"
+
+namespace varve {
+namespace {
+
+class Replayer {
+ public:
+  Replayer(Sequence flushed, Sequence durable, const ReplayFunction& apply)
+      : flushed_(flushed), durable_(std::max(flushed, durable)), next_(flushed + 1), apply_(apply) {
+    replay_.last_sequence = flushed;
+  }
+
+  // All segments are opened before the first batch is handed over: a missing one is found at once.
+  Status open(FileSystem& fs, const std::string& dir, const std::vector<LogSegment>& segments) {
+    for (const LogSegment& segment : segments) {
+      bad_place_ = fmt::format("{}: 0", log_file_name(segment.number));
+      auto reader = SegmentReader::open(fs, dir, segment);
+      if (!reader) return reader.status();
+      segments_.push_back(reader.take());
+    }
+    return {};
+  }
+
+  Status run() {
+    while (index_ < segments_.size()) {
+      bad_place_ = here();
+      auto frame = segments_[index_]->probe(offset_);
+      if (!frame) return frame.status();
+      if (frame->state == FrameProbe::State::kValid) {
+        if (!continues(frame->header)) {
+          return Status::corruption(
+              "{}: this frame (sequences from {} on, flags {}) does not continue the log, where "
+              "sequence {} is next",
+              here(), frame->header.first_sequence, frame->header.flags, next_);
+        }
+        Status status = take(*frame);
+        if (!status) return status;
+        offset_ += frame_footprint(frame->header.size);
+        continue;
+      }
+      auto found = go_on();
+      if (!found) return found.status();
+      if (!*found) return end();
+    }
+    return {};
+  }
+
+  // After damage that the operator accepts: what was whole so far is the log.
+  void cut() {
+    replay_.torn_tail = true;
+    replay_.torn_place = bad_place_;
+  }
+
+  LogReplay result() {
+    replay_.durable_sequence = std::min(told_durable_, replay_.last_sequence);
+    return replay_;
+  }
+
+ private:
+  std::string here() const { return segments_[index_]->place(offset_); }
+
+  // May this frame come next? Decided by sequences alone, so it also holds behind a bad place.
+  bool continues(const FrameHeader& header) const {
+    bool follows = header.first_sequence == next_ || (!started_ && header.first_sequence < next_);
+    if (in_parts_) return follows && header.flags >= kPartMiddle;
+    if (header.flags == kFrameWhole || header.flags == kPartBegin) return follows;
+    // The rest of a batch whose front was in a segment no longer needed: all of it stands in tables.
+    return !started_ && header.last_sequence <= flushed_;
+  }
+
+  void learn(const FrameHeader& header) {
+    told_durable_ = std::max(told_durable_, header.durable_sequence);
+    replay_.manifest_edit = std::max(replay_.manifest_edit, header.manifest_edit);
+  }
+
+  Status take(const FrameProbe& frame) {
+    const FrameHeader& header = frame.header;
+    learn(header);
+    ++replay_.frames;
+    Status status = header.flags == kFrameWhole ? take_batches(frame) : take_part(frame);
+    started_ = true;
+    next_ = header.last_sequence + 1;
+    return status;
+  }
+
+  Status take_batches(const FrameProbe& frame) {
+    PayloadReader payload(frame.payload);
+    Sequence first = frame.header.first_sequence;
+    std::string_view ops;
+    uint32_t count = 0;
+    while (payload.next(&ops, &count)) {
+      if (count > frame.header.last_sequence + 1 - first) return senseless();
+      Status status = hand_over(first, ops, count);
+      if (!status) return status;
+      first += count;
+    }
+    return payload.corrupt() || first != frame.header.last_sequence + 1 ? senseless() : Status();
+  }
+
+  Status take_part(const FrameProbe& frame) {
+    const FrameHeader& header = frame.header;
+    PayloadReader payload(frame.payload);
+    std::string_view ops, more;
+    uint32_t count = 0, ignored = 0;
+    if (!payload.next(&ops, &count) || payload.next(&more, &ignored) || payload.corrupt() ||
+        count != header.last_sequence + 1 - header.first_sequence ||
+        (header.flags != kPartCommit && count == 0)) {
+      return senseless();
+    }
+    if (!in_parts_) {
+      in_parts_ = true;
+      parts_first_ = header.first_sequence;
+      parts_orphaned_ = header.flags != kPartBegin;
+      parts_place_ = here();
+    }
+    if (!parts_orphaned_) parts_ops_.append(ops);
+    if (header.flags != kPartCommit) return {};
+    in_parts_ = false;
+    std::string whole = std::move(parts_ops_);
+    parts_ops_.clear();
+    if (parts_orphaned_) return {};
+    Sequence sum = header.last_sequence + 1 - parts_first_;
+    return sum > UINT32_MAX ? senseless() : hand_over(parts_first_, whole, static_cast<uint32_t>(sum));
+  }
+
+  Status hand_over(Sequence first, std::string_view ops, uint32_t count) {
+    Sequence last = first + count - 1;
+    uint64_t found = 0;
+    BatchReader reader(ops);
+    for (BatchReader::Op op; reader.next(&op);) found += op.is_counter ? 0 : 1;
+    if (reader.corrupt() || found != count) return senseless();
+    if (first <= flushed_ && last > flushed_) {
+      return Status::corruption("{}: a batch of the sequences {} to {} stands only up to {} in tables",
+                                here(), first, last, flushed_);
+    }
+    replay_.last_sequence = std::max(replay_.last_sequence, last);
+    if (last <= flushed_) return {};
+    ++replay_.batches;
+    replay_.bytes += ops.size();
+    return apply_(first, ops);
+  }
+
+  Status senseless() const {
+    return Status::corruption("{}: a frame whose checksum is right holds batches that make no sense", here());
+  }
+
+  // No valid frame here: moves to the one that the log goes on with, if there is one.
+  Result<bool> go_on() {
+    for (size_t i = index_; i < segments_.size(); ++i) {
+      uint64_t offset = i == index_ ? offset_ : kLogBlockSize;
+      auto frame = segments_[i]->find(&offset);
+      if (!frame) return frame.status();
+      if (frame->state == FrameProbe::State::kNone) continue;
+      if (frame->state == FrameProbe::State::kHeaderOnly || !continues(frame->header)) return false;
+      index_ = i;
+      offset_ = offset;
+      return true;
+    }
+    return false;
+  }
+
+  // The log ends here. Was anything behind it durable?
+  Status end() {
+    std::string witness =
+        told_durable_ < durable_ ? "the manifest" : "an earlier frame";  // who knows the most
+    Sequence known = std::max(told_durable_, durable_);
+    bool written = false;     // frames of this life stand behind the end
+    size_t suspect = index_;  // the segment in which the next frame should have been
+    if (offset_ + kLogBlockSize > segments_[index_]->segment().size && index_ + 1 < segments_.size())
+      ++suspect;
+    for (size_t i = index_; i < segments_.size(); ++i) {
+      uint64_t offset = i == index_ ? offset_ : kLogBlockSize;
+      while (true) {
+        auto frame = segments_[i]->find(&offset);
+        if (!frame) return frame.status();
+        if (frame->state == FrameProbe::State::kNone) break;
+        if (!written) suspect = i;
+        written = true;
+        learn(frame->header);
+        if (told_durable_ > known) {
+          known = told_durable_;
+          witness = segments_[i]->place(offset);
+        }
+        // A valid frame holds no other; values that imitate one are not looked at.
+        bool valid = frame->state == FrameProbe::State::kValid;
+        offset += valid ? frame_footprint(frame->header.size) : kLogBlockSize;
+      }
+    }
+    if (suspect != index_) bad_place_ = segments_[suspect]->place(kLogBlockSize);
+    const Sequence lost = in_parts_ ? parts_first_ : next_;
+    if (known >= lost) {
+      return Status::corruption(
+          "{}: damaged: sequences from {} on are missing, though those up to {} were durable "
+          "(says {})",
+          bad_place_, lost, known, witness);
+    }
+    if (in_parts_) bad_place_ = parts_place_;
+    if (written || in_parts_) cut();
+    return {};
+  }
+
+  const Sequence flushed_;
+  const Sequence durable_;  // as the manifest has it
+  Sequence next_;           // expected
+  const ReplayFunction& apply_;
+  LogReplay replay_;
+  Sequence told_durable_ = 0;
+
+  std::vector<std::unique_ptr<SegmentReader>> segments_;
+  size_t index_ = 0;  // where we read
+  uint64_t offset_ = kLogBlockSize;
+  bool started_ = false;   // a frame was seen
+  std::string bad_place_;  // where damage would be, for cut()
+
+  bool in_parts_ = false;  // between a batch's first part and its commit
+  Sequence parts_first_ = 0;
+  bool parts_orphaned_ = false;
+  std::string parts_ops_;
+  std::string parts_place_;
+};
+
+}  // namespace
+
+Result<LogReplay> replay_log(FileSystem& fs, const std::string& dir, const std::vector<LogSegment>& segments,
+                             Sequence flushed_sequence, Sequence durable_sequence, bool accept_loss,
+                             const ReplayFunction& apply) {
+  Status refused;  // by apply, whose failures are not the log's
+  const ReplayFunction guarded = [&](Sequence first, std::string_view ops) {
+    refused = apply(first, ops);
+    return refused;
+  };
+  auto acceptable = [&](const Status& status) {
+    return accept_loss && refused.ok() && (status.is_corruption() || status.is_io_error());
+  };
+  Replayer replayer(flushed_sequence, durable_sequence, guarded);
+  Status opened = replayer.open(fs, dir, segments);
+  if (!opened && !acceptable(opened)) return opened;
+  if (!opened) replayer.cut();
+  Status ran = replayer.run();
+  if (!ran && !acceptable(ran)) return ran;
+  if (!ran) replayer.cut();
+  return replayer.result();
+}
+
+}  // namespace varve

@@ -1,0 +1,40 @@
+#include "os/file_system.h"
+
+namespace varve {
+
+std::string join_path(std::string_view dir, std::string_view name) {
+  std::string path(dir);
+  if (!path.empty() && path.back() != '/') path += '/';
+  path += name;
+  return path;
+}
+
+Result<std::string> FileSystem::read_whole(const std::string& path) {
+  auto file = open_read(path);
+  if (!file) return file.status();
+  Buffer bytes;
+  if (Status s = (*file)->read_at(0, (*file)->size(), &bytes); !s) return s;
+  return std::string(bytes.view());
+}
+
+Status FileSystem::replace_whole(const std::string& dir, const std::string& name, std::string_view bytes) {
+  const std::string path = join_path(dir, name);
+  const std::string temporary = path + ".tmp";
+  // One may be left from a crash; nothing ever reads it.
+  if (Status s = remove(temporary); !s && !s.is_not_found()) return s;
+  Status written = [&] {
+    auto file = create(temporary);
+    if (!file) return file.status();
+    if (Status s = (*file)->write_at(0, bytes); !s) return s;
+    // Synced before the rename: else a crash could leave the new name on missing bytes.
+    if (Status s = (*file)->sync(); !s) return s;
+    if (Status s = (*file)->close(); !s) return s;
+    return rename(temporary, path);
+  }();
+  if (written) return sync_dir(dir);
+  // Best effort: what the next call removes anyway. The first failure is the one to tell.
+  static_cast<void>(remove(temporary));
+  return written;
+}
+
+}  // namespace varve

@@ -1,0 +1,26 @@
+// backend.h: what connections need of the commands and the engine behind them. The server joins Dispatcher
+// and Engine to one; tests bring a scripted one. Loop thread only.
+#pragma once
+
+#include <functional>
+#include <string_view>
+#include <vector>
+
+#include "command/dispatcher.h"
+
+namespace varve {
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  // As Dispatcher::run and Dispatcher::probe.
+  virtual RunResult run(ClientState& client, Invocation& invocation, OutputBuffer& out) = 0;
+  virtual void probe(const ClientState& client, const std::vector<std::string_view>& args,
+                     ReadContext& read) = 0;
+  // As Engine::fetch: `done` may be called before this returns; `read` must live until then.
+  virtual void fetch(ReadContext& read, std::function<void()> done) = 0;
+  // Everything run in this turn has been run: the log write may start.
+  virtual void end_of_turn() = 0;
+};
+
+}  // namespace varve

@@ -1,0 +1,567 @@
+#include "server/connection.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "resp/reply.h"
+#include "server/clients.h"
+
+namespace varve {
+namespace {
+
+constexpr size_t kKeptWhileBusy =
+    64 * 1024;  // input kept of a client that is not served just now, before its socket waits
+constexpr size_t kRoomMin = 16 * 1024;
+constexpr size_t kRoomMax = 256 * 1024;
+constexpr size_t kSpare = 64 * 1024;
+constexpr size_t kKeepArgs = 1024;
+// What every connection takes: itself, its place in the tables, the transport with its libuv handle.
+constexpr size_t kFixedMemory = sizeof(Connection) + 768;
+constexpr size_t kStreamChunk = 64 * 1024;
+constexpr size_t kStreamAhead = 256 * 1024;  // unsent bytes of a stream before it pauses
+constexpr uint64_t kUnauthenticatedQuery = 1 << 20;
+constexpr uint64_t kUnauthenticatedOutputSoft = 16 * 1024;
+constexpr uint64_t kUnauthenticatedOutput = 64 * 1024;
+constexpr int64_t kIdleBeforeRelease_ms = 2000;
+constexpr int64_t kHalfClosedPatience_ms = 10'000;
+
+bool same_word(std::string_view text, std::string_view lower) {
+  if (text.size() != lower.size()) return false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    char c = text[i];
+    if ((c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c) != lower[i]) return false;
+  }
+  return true;
+}
+
+// A browser was made to speak to us (cross-protocol scripting): what follows must not be run.
+bool is_http(std::string_view command) {
+  return same_word(command, "post") || same_word(command, "host:");
+}
+
+}  // namespace
+
+Connection::Connection(Clients& clients, ClientState state) : clients_(clients), state_(std::move(state)) {}
+
+Connection::~Connection() {
+  clients_.remove_gated(*this);
+}
+
+void Connection::attach(std::unique_ptr<Transport> transport) {
+  transport_ = std::move(transport);
+  update_reading();
+}
+
+bool Connection::unauthenticated() const {
+  return clients_.limits_.password && !state_.authenticated;
+}
+
+uint64_t Connection::output_soft_limit() const {
+  return unauthenticated() ? kUnauthenticatedOutputSoft : clients_.limits_.output_soft;
+}
+
+// --- input ---
+
+// The shared buffer serves everyone but a client in the middle of a big argument, so that ten thousand half
+// requests cost no more than their bytes.
+Connection::Room Connection::read_room() {
+  size_t kept_size = query_.size() - query_head_;
+  size_t missing = parser_.wanted() > kept_size ? parser_.wanted() - kept_size : 0;
+  reading_in_place_ = starved_ && missing >= Clients::kReadBuffer;
+  if (!reading_in_place_) return {clients_.read_buffer_.get(), Clients::kReadBuffer};
+  // Never more room than has come already: a length alone costs nothing.
+  size_t want = std::clamp(missing, kRoomMin, std::max(kRoomMin, kept_size));
+  make_room(want);
+  return {query_.data() + query_.size(), std::min(query_.capacity() - query_.size(), kRoomMax)};
+}
+
+void Connection::received(size_t n) {
+  state_.net_in += n;
+  clients_.stats_.net_in += n;
+  ++clients_.stats_.reads;
+  if (closed_ || state_.close_after_reply || input_ended_) return;
+  state_.last_interaction_ms = clients_.clock_.now_ms();
+  std::string_view input(clients_.read_buffer_.get(), n);
+  bool may_run = !parked_ && !queued_;
+  starved_ = false;
+  if (query_.empty() && !reading_in_place_) {
+    size_t used = may_run ? run_commands(input) : 0;
+    if (!closed_) query_.append(input.substr(used));
+  } else {
+    if (reading_in_place_)
+      query_.resize(query_.size() + n);
+    else
+      make_room(n), query_.append(input);
+    if (may_run) drop_kept(run_commands(kept()));
+  }
+  if (!check_limits()) return;
+  if (runnable()) clients_.enqueue(*this);
+  clients_.mark_dirty(*this);
+}
+
+// Room for n bytes behind what is kept. Space in front of it is used again, and what a big request has left
+// is given back, so that a client that always leaves half a request behind does not grow.
+void Connection::make_room(size_t n) {
+  size_t kept_size = query_.size() - query_head_;
+  if (query_.capacity() > kSpare && kept_size + n < query_.capacity() / 4) {
+    Buffer smaller;
+    smaller.reserve(kept_size + n);
+    smaller.append(kept());
+    query_ = std::move(smaller);
+    query_head_ = 0;
+  } else if (query_head_ > 0 && query_.capacity() - query_.size() < n) {
+    std::memmove(query_.data(), query_.data() + query_head_, kept_size);
+    query_.resize(kept_size);
+    query_head_ = 0;
+  }
+  query_.reserve(query_.size() + n);
+}
+
+void Connection::drop_kept(size_t n) {
+  if (closed_) return;
+  query_head_ += n;
+  VARVE_DCHECK(query_head_ <= query_.size());
+  if (query_head_ == query_.size()) {
+    query_head_ = 0;
+    if (query_.capacity() > kSpare) query_ = Buffer();
+    query_.clear();
+  }
+}
+
+// Runs what stands in `input` until it ends, something parks, or the turn is over. Returns how much was used
+// up.
+size_t Connection::run_commands(std::string_view input) {
+  const ClientLimits& limits = clients_.limits_;
+  ParserLimits parser_limits = limits.parser;
+  size_t used = 0;
+  int64_t deadline = 0;
+  for (int commands = 0; commands < Clients::kCommandsPerTurn; ++commands) {
+    if (parked_ || closed_ || state_.close_after_reply) return used;
+    if (out_.size() > output_soft_limit()) return used;
+    // Reading the clock for each command would cost more than it saves.
+    if (commands % 32 == 31) {
+      int64_t now = clients_.clock_.monotonic_us();
+      if (deadline == 0) deadline = now + Clients::kConnectionTurnUs;
+      if (now >= deadline) return used;
+    }
+    parser_limits.unauthenticated = unauthenticated();
+    ParseResult result = parser_.parse(input.substr(used), parser_limits);
+    used += parser_.consumed();
+    if (result == ParseResult::kNeedMore) {
+      starved_ = true;
+      return used;
+    }
+    if (result == ParseResult::kError) {
+      protocol_error();
+      return input.size();
+    }
+    run_one(input.substr(used));
+  }
+  return used;
+}
+
+void Connection::run_one(std::string_view rest) {
+  Invocation& invocation = clients_.scratch_;
+  if (clients_.scratch_owner_ != state_.id) {
+    clients_.scratch_owner_ = state_.id;
+    invocation.resume = [clients = &clients_, client = state_.id](
+                            Sequence gate, const std::function<void(OutputBuffer&, int)>& write) {
+      if (Connection* connection = clients->find(client)) connection->resume(gate, write);
+    };
+  }
+  parser_.swap_args(invocation.args);
+  if (is_http(invocation.args[0])) {
+    log_warning(
+        "possible security attack: {} sends HTTP (\"{}\"), perhaps through a browser; connection closed",
+        state_.address, invocation.args[0]);
+    invocation.reset();
+    return close("HTTP request");
+  }
+  uint64_t before = out_.end();
+  clients_.current_ = state_.id;
+  RunResult result = clients_.backend_.run(state_, invocation, out_);
+  clients_.current_ = 0;
+  if (result != RunResult::kDone) return park(result, rest, before);
+  Sequence gate = invocation.gate;
+  invocation.reset();
+  if (invocation.args.capacity() > kKeepArgs) invocation.args = {};
+  reply_added(before, gate);
+}
+
+void Connection::protocol_error() {
+  ++clients_.stats_.protocol_errors;
+  log_verbose("{}: {}", state_.address, parser_.error());
+  uint64_t before = out_.end();
+  Reply(out_, state_.protocol).error("ERR " + parser_.error());
+  reply_added(before, 0);
+  state_.close_after_reply = true;
+}
+
+bool Connection::check_limits() {
+  if (closed_) return false;
+  ClientsStats& stats = clients_.stats_;
+  uint64_t query_limit = clients_.limits_.query_buffer;
+  if (unauthenticated()) query_limit = std::min(query_limit, kUnauthenticatedQuery);
+  if (query_.size() - query_head_ > query_limit) {
+    ++stats.query_limit_closes;
+    log_warning("client {} ({}) closed: its request exceeds {} bytes (client-query-buffer-limit)", state_.id,
+                state_.address, query_limit);
+    close("query buffer limit");
+    return false;
+  }
+  uint64_t hard = clients_.limits_.output.hard;
+  if (unauthenticated()) hard = hard == 0 ? kUnauthenticatedOutput : std::min(hard, kUnauthenticatedOutput);
+  if (hard != 0 && out_.size() + transport_->pending() > hard) {
+    ++stats.output_limit_closes;
+    log_warning("client {} ({}) closed: {} bytes of unsent output exceed client-output-buffer-limit",
+                state_.id, state_.address, out_.size());
+    close("output buffer limit");
+    return false;
+  }
+  return true;
+}
+
+bool Connection::runnable() const {
+  if (closed_ || state_.close_after_reply || out_.size() > output_soft_limit()) return false;
+  if (parked_) return parked_->ready && parked_->reason != RunResult::kWait;
+  return !starved_ && query_.size() > query_head_;
+}
+
+void Connection::continue_turn() {
+  if (closed_) return;
+  if (parked_ && parked_->ready) rerun_parked();
+  if (!parked_ && !closed_ && !starved_ && !query_.empty()) drop_kept(run_commands(kept()));
+  if (!check_limits()) return;
+  if (runnable()) clients_.enqueue(*this);
+  clients_.mark_dirty(*this);
+}
+
+// --- parked commands ---
+
+void Connection::park(RunResult result, std::string_view rest, uint64_t before) {
+  Invocation& invocation = clients_.scratch_;
+  invocation.own_args();
+  parked_ = std::make_shared<Parked>();
+  parked_->invocation = std::move(invocation);
+  parked_->reason = result;
+  invocation = Invocation();
+  clients_.scratch_owner_ = 0;
+  ++clients_.parked_;
+  switch (result) {
+    case RunResult::kFault:
+      return start_fetch(rest);
+    case RunResult::kWait:
+      return clients_.wait_for_admission(*this, parked_->invocation.wait_us);
+    case RunResult::kStream:
+      // What the run wrote already is the reply's beginning.
+      reply_added(before, std::max(parked_->invocation.gate, parked_->invocation.stream->gate()));
+      if (parked_) parked_->ready = true;
+      return;
+    case RunResult::kSuspended:
+    case RunResult::kDone:
+      return;
+  }
+}
+
+void Connection::unpark() {
+  if (!parked_) return;
+  // The fetch in flight keeps the rest alive, but nothing may go on with the stream.
+  parked_->invocation.stream.reset();
+  parked_.reset();
+  --clients_.parked_;
+}
+
+// Fetches what the parked command misses, and what the next commands of this client would.
+void Connection::start_fetch(std::string_view rest) {
+  ReadContext& read = parked_->invocation.read;
+  parked_->ready = false;
+  parked_->fetching = true;
+  ++clients_.stats_.faults;
+  if (parked_->reason == RunResult::kFault && !unauthenticated()) {
+    Status error = read.error;
+    Parser& parser = clients_.probe_parser_;
+    parser.reset();
+    for (int i = 0; i < Clients::kProbeAhead; ++i) {
+      if (parser.parse(rest, clients_.limits_.parser) != ParseResult::kCommand) break;
+      parser.swap_args(clients_.probe_args_);
+      clients_.backend_.probe(state_, clients_.probe_args_, read);
+      rest.remove_prefix(parser.consumed());
+    }
+    // What a later command will fail with is its own affair.
+    read.error = error;
+  }
+  clients_.backend_.fetch(read, [clients = &clients_, client = state_.id, parked = parked_] {
+    parked->fetching = false;
+    if (Connection* connection = clients->find(client)) connection->fetched(parked.get());
+  });
+}
+
+void Connection::fetched(const void* parked) {
+  if (closed_ || parked_.get() != parked) return;
+  parked_->ready = true;
+  clients_.enqueue(*this);
+}
+
+void Connection::rerun_parked() {
+  if (parked_->reason == RunResult::kStream) return step_stream();
+  Invocation& invocation = parked_->invocation;
+  uint64_t before = out_.end();
+  parked_->ready = false;
+  clients_.current_ = state_.id;
+  RunResult result = clients_.backend_.run(state_, invocation, out_);
+  clients_.current_ = 0;
+  parked_->reason = result;
+  switch (result) {
+    case RunResult::kDone: {
+      Sequence gate = invocation.gate;
+      unpark();
+      return reply_added(before, gate);
+    }
+    case RunResult::kFault:
+      return start_fetch(kept());
+    case RunResult::kWait:
+      return clients_.wait_for_admission(*this, invocation.wait_us);
+    case RunResult::kStream:
+      reply_added(before, std::max(invocation.gate, invocation.stream->gate()));
+      if (parked_) parked_->ready = true;
+      return;
+    case RunResult::kSuspended:
+      return;
+  }
+}
+
+bool Connection::retry_waiting() {
+  if (closed_ || !parked_ || parked_->reason != RunResult::kWait) return true;
+  rerun_parked();
+  if (parked_ && parked_->reason == RunResult::kWait) return false;
+  if (!closed_ && check_limits()) {
+    if (runnable()) clients_.enqueue(*this);
+    clients_.mark_dirty(*this);
+  }
+  return true;
+}
+
+void Connection::step_stream() {
+  if (out_.size() > kStreamAhead) {
+    parked_->ready = false;  // flush() goes on once the peer has taken some
+    return;
+  }
+  Invocation& invocation = parked_->invocation;
+  uint64_t before = out_.end();
+  bool broken = false;
+  invocation.read.begin_run();
+  RunResult result = invocation.stream->step(invocation.read, out_, kStreamChunk, &broken);
+  if (broken) {
+    log_warning("client {} ({}) closed: its reply failed after the first byte: {}", state_.id, state_.address,
+                invocation.read.error.to_string());
+    return close("reply failed");
+  }
+  Sequence gate = invocation.stream->gate();
+  // What it wrote before it met a missing block stays: a stream resumes, it does not run again.
+  if (result == RunResult::kFault)
+    start_fetch({});
+  else
+    invocation.read.pins.clear();
+  if (result == RunResult::kDone) unpark();
+  reply_added(before, gate);
+}
+
+void Connection::resume(Sequence gate, const std::function<void(OutputBuffer&, int protocol)>& write) {
+  if (closed_ || !parked_ || parked_->reason != RunResult::kSuspended) return;
+  uint64_t before = out_.end();
+  write(out_, state_.protocol);
+  unpark();
+  reply_added(before, gate);
+  if (!check_limits()) return;
+  if (runnable()) clients_.enqueue(*this);
+  clients_.mark_dirty(*this);
+}
+
+// --- output ---
+
+// A reply stands in the output from `before` on. Its hold begins there, unless an earlier one waits at least
+// as long.
+void Connection::reply_added(uint64_t before, Sequence gate) {
+  if (out_.end() == before || gate <= clients_.released_) return;
+  if (clients_.fenced_) {
+    holds_.push_back({before, gate});
+    return fence();
+  }
+  if (holds_head_ < holds_.size() && gate <= holds_.back().sequence) return;
+  holds_.push_back({before, gate});
+  clients_.add_gated(*this);
+}
+
+bool Connection::release(Sequence durable) {
+  while (holds_head_ < holds_.size() && holds_[holds_head_].sequence <= durable) ++holds_head_;
+  if (holds_head_ < holds_.size()) {
+    if (holds_head_ > 1024 && holds_head_ > holds_.size() / 2) {
+      holds_.erase(holds_.begin(), holds_.begin() + static_cast<std::ptrdiff_t>(holds_head_));
+      holds_head_ = 0;
+    }
+    clients_.mark_dirty(*this);
+    return true;
+  }
+  holds_head_ = 0;
+  holds_.clear();
+  if (holds_.capacity() > 256) holds_.shrink_to_fit();
+  clients_.mark_dirty(*this);
+  return false;
+}
+
+void Connection::fence() {
+  if (closed_ || holds_head_ == holds_.size()) return;
+  out_.truncate(holds_[holds_head_].begin);
+  holds_.clear();
+  holds_head_ = 0;
+  unpark();
+  Reply(out_, state_.protocol).error(clients_.fence_error_);
+  state_.close_after_reply = true;
+  clients_.mark_dirty(*this);
+}
+
+void Connection::flush() {
+  dirty_ = false;
+  if (closed_) return;
+  uint64_t limit = releasable();
+  if (!writing_blocked_ && limit > out_.begin()) {
+    std::string_view bytes = out_.unsent(limit);
+    int64_t n = transport_->write(bytes);
+    ++clients_.stats_.writes;
+    if (n < 0) return close("write failed");
+    out_.consume(static_cast<size_t>(n));
+    state_.net_out += static_cast<uint64_t>(n);
+    clients_.stats_.net_out += static_cast<uint64_t>(n);
+    if (n > 0) progress_ms_ = clients_.now_ms_;
+    writing_blocked_ = static_cast<size_t>(n) < bytes.size();
+  }
+  if (parked_ && parked_->reason == RunResult::kStream && !parked_->ready && !parked_->fetching &&
+      out_.size() <= kStreamAhead / 2) {
+    parked_->ready = true;
+  }
+  if (runnable()) clients_.enqueue(*this);
+  if ((state_.close_after_reply || (input_ended_ && !runnable() && !parked_)) && out_.empty() &&
+      transport_->pending() == 0) {
+    return close("done");
+  }
+  update_reading();
+  clients_.charge(*this);
+}
+
+void Connection::update_reading() {
+  size_t kept_size = query_.size() - query_head_;
+  bool want = !closed_ && !state_.close_after_reply && !input_ended_ && out_.size() <= output_soft_limit() &&
+              ((starved_ && !parked_) || kept_size < kKeptWhileBusy);
+  if (want == reading_ || !transport_) return;
+  reading_ = want;
+  transport_->set_reading(want);
+}
+
+void Connection::writable() {
+  writing_blocked_ = false;
+  progress_ms_ = clients_.clock_.now_ms();
+  clients_.mark_dirty(*this);
+}
+
+// --- the end ---
+
+void Connection::end_of_input() {
+  if (closed_ || input_ended_) return;
+  input_ended_ = true;
+  progress_ms_ = clients_.clock_.now_ms();
+  // Whoever waits for an event, or for gigabytes, has to keep its side open.
+  bool waits = parked_ && (parked_->reason == RunResult::kSuspended || parked_->reason == RunResult::kStream);
+  if (waits) return close("client closed connection");
+  clients_.mark_dirty(*this);
+}
+
+void Connection::lost(std::string_view reason) {
+  close(reason);
+}
+
+void Connection::finish() {
+  if (closed_) return;
+  unpark();
+  state_.close_after_reply = true;
+  clients_.mark_dirty(*this);
+}
+
+void Connection::close(std::string_view reason) {
+  if (closed_) return;
+  closed_ = true;
+  log_verbose("client {} ({}): {}", state_.id, state_.address, reason);
+  unpark();
+  transport_.reset();
+  clients_.dead_.push_back(state_.id);
+}
+
+bool Connection::idle() const {
+  return !parked_ && !runnable() && out_.empty() && transport_->pending() == 0;
+}
+
+void Connection::check_times(int64_t now_ms) {
+  if (closed_) return;
+  const ClientLimits& limits = clients_.limits_;
+  int64_t idle_ms = now_ms - state_.last_interaction_ms;
+  if (limits.timeout_s > 0 && idle_ms > limits.timeout_s * 1000 && !parked_) {
+    ++clients_.stats_.timeouts;
+    return close("idle timeout");
+  }
+  int64_t stalled_ms = now_ms - progress_ms_;
+  bool streaming = parked_ && parked_->reason == RunResult::kStream;
+  if (streaming && writing_blocked_ && limits.stream_timeout_s > 0 &&
+      stalled_ms > limits.stream_timeout_s * 1000) {
+    log_notice("client {} ({}) closed: it took nothing of its reply for {} s (stream-timeout)", state_.id,
+               state_.address, limits.stream_timeout_s);
+    return close("stream timeout");
+  }
+  if (input_ended_ && writing_blocked_ && stalled_ms > kHalfClosedPatience_ms)
+    return close("half closed and not reading");
+  if (limits.output.soft != 0 && out_.size() > limits.output.soft) {
+    if (soft_limit_since_ms_ == 0) soft_limit_since_ms_ = now_ms;
+    if (now_ms - soft_limit_since_ms_ > limits.output.soft_seconds * 1000) {
+      ++clients_.stats_.output_limit_closes;
+      log_warning(
+          "client {} ({}) closed: {} bytes of unsent output for longer than client-output-buffer-limit "
+          "allows",
+          state_.id, state_.address, out_.size());
+      return close("output buffer limit");
+    }
+  } else {
+    soft_limit_since_ms_ = 0;
+  }
+  if (idle_ms >= kIdleBeforeRelease_ms) {
+    if (out_.empty() && out_.memory_used() > 0) out_.release_memory();
+    if (query_.empty() && query_.capacity() > 0) query_ = Buffer();
+    clients_.charge(*this);
+  }
+}
+
+size_t Connection::memory_used() const {
+  size_t n = kFixedMemory + query_.capacity() + out_.memory_used() + holds_.capacity() * sizeof(Hold) +
+             parser_.memory_used();
+  if (transport_) n += transport_->pending();
+  if (parked_) {
+    n += sizeof(Parked);
+    for (const std::string& arg : parked_->invocation.owned)
+      n += sizeof(std::string) + sizeof(std::string_view) + arg.capacity();
+  }
+  return n;
+}
+
+void Connection::update_counts() {
+  state_.query_buffer = query_.size() - query_head_;
+  state_.query_buffer_free = query_.capacity() - query_.size() + query_head_;
+  state_.args_memory = 0;
+  if (parked_) {
+    for (const std::string& arg : parked_->invocation.owned) state_.args_memory += arg.capacity();
+  }
+  state_.output_bytes = out_.size();
+  state_.output_list = 0;
+  state_.output_memory = out_.memory_used() + (transport_ ? transport_->pending() : 0);
+  state_.total_memory = memory_used();
+}
+
+}  // namespace varve

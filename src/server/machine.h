@@ -1,0 +1,32 @@
+// machine.h: what the server asks the operating system about itself: memory, CPU time, limits. Loop thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace varve {
+
+// What the machine has, or less if a cgroup (version 1 or 2) allows this process less. Bytes.
+uint64_t machine_memory();
+// The same rule on given texts of cgroup files ("max", "123456\n", "" if there is none). For tests.
+uint64_t bounded_memory(uint64_t machine, const std::string& v2_max, const std::string& v1_limit);
+// Resident memory of this process, bytes.
+uint64_t resident_memory();
+
+// What malloc has given out, and its name; resident memory where the allocator does not tell.
+uint64_t allocated_memory();
+const char* allocator_name();
+
+struct CpuTimes {
+  double user = 0, sys = 0, user_main_thread = 0, sys_main_thread = 0;  // seconds
+};
+// Called on the loop's thread, which is then the main one.
+CpuTimes cpu_times();
+
+// Raises the soft limit of open files to the hard one and returns it.
+uint64_t raise_file_limit();
+
+std::string operating_system();  // "Linux 6.1.0 x86_64"
+std::string executable_path();
+
+}  // namespace varve

@@ -1,0 +1,427 @@
+#include "server/server.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "server/machine.h"
+
+namespace varve {
+namespace {
+
+constexpr uint64_t kTickMs = 100;
+constexpr size_t kCompletionsPerSlice = 64;
+constexpr int64_t kCompletionsUs = 200;
+constexpr uint64_t kShutdownLimitMs = 30'000;
+constexpr int64_t kDrainUs = 1'000'000;
+// Descriptors for the log, tables and the rest, never given to clients.
+constexpr uint64_t kReservedFiles = 256;
+
+std::string hex_id(uint64_t seed) {
+  Random random(seed);
+  return random.identity().to_string() + random.identity().to_string().substr(0, 8);
+}
+
+}  // namespace
+
+// A pending call of after_ms().
+struct Server::Timer {
+  uv_timer_t handle;
+  Server* server;
+  std::function<void()> call;
+};
+
+Server::Server(Configuration configuration, MemoryPlan plan, uint64_t open_files, FileSystem& fs,
+               Clock& clock)
+    : configuration_(std::move(configuration)),
+      plan_(plan),
+      open_files_(open_files),
+      fs_(fs),
+      clock_(clock),
+      started_us_(clock.monotonic_us()),
+      run_id_(hex_id(random_seed_from_os())),
+      clients_(*this, clock) {
+  VARVE_CHECK(uv_loop_init(&loop_) == 0);
+  auto init = [this](auto& handle) { handle.data = this; };
+  uv_async_init(&loop_, &completions_async_,
+                [](uv_async_t* h) { static_cast<Server*>(h->data)->run_completions(); });
+  uv_prepare_init(&loop_, &prepare_);
+  uv_idle_init(&loop_, &busy_);
+  uv_timer_init(&loop_, &tick_timer_);
+  uv_timer_init(&loop_, &wake_timer_);
+  uv_timer_init(&loop_, &shutdown_timer_);
+  for (uv_signal_t& handle : signals_) {
+    uv_signal_init(&loop_, &handle);
+    init(handle);
+  }
+  init(completions_async_), init(prepare_), init(busy_), init(tick_timer_), init(wake_timer_),
+      init(shutdown_timer_);
+
+  WorkerPoolOptions pool;
+  pool.notify = [this] { uv_async_send(&completions_async_); };
+  executor_ = std::make_unique<ThreadExecutor>(pool);
+  checkpoints_ = std::make_unique<Checkpoints>(fs_, *executor_, clock_);
+  Host& host = *this;
+  dispatcher_ = std::make_unique<Dispatcher>(host, clock_, random_seed_from_os());
+  update_limits();
+}
+
+Server::~Server() {
+  listeners_.clear();
+  clients_.close_all("server stops");
+  dispatcher_->detach();
+  engine_.reset();
+  executor_.reset();  // finishes what is under way: its callbacks still find everything else
+  dispatcher_.reset();
+  for (Timer* timer : timers_)
+    uv_close(reinterpret_cast<uv_handle_t*>(&timer->handle),
+             [](uv_handle_t* h) { delete static_cast<Timer*>(h->data); });
+  uv_walk(
+      &loop_,
+      [](uv_handle_t* handle, void*) {
+        if (!uv_is_closing(handle)) uv_close(handle, nullptr);
+      },
+      nullptr);
+  uv_run(&loop_, UV_RUN_DEFAULT);
+  uv_loop_close(&loop_);
+}
+
+// --- start ---
+
+Status Server::start() {
+  ::signal(SIGPIPE, SIG_IGN);
+  VARVE_TRY(listen());
+  uv_prepare_start(&prepare_, [](uv_prepare_t* h) { static_cast<Server*>(h->data)->prepare_turn(); });
+  uv_timer_start(
+      &tick_timer_, [](uv_timer_t* h) { static_cast<Server*>(h->data)->tick(); }, kTickMs, kTickMs);
+  static constexpr int kNumbers[] = {SIGTERM, SIGINT};
+  for (size_t i = 0; i < 2; ++i) {
+    uv_signal_start(
+        &signals_[i], [](uv_signal_t* h, int number) { static_cast<Server*>(h->data)->on_signal(number); },
+        kNumbers[i]);
+  }
+  open_engine();
+  return Status();
+}
+
+Status Server::listen() {
+  auto on_accept = [this](UvSocket* socket, Peer peer) { accept(socket, std::move(peer)); };
+  if (config().port != 0) {
+    for (const std::string& bind : config().bind) {
+      bool optional = !bind.empty() && bind[0] == '-';
+      std::string address = optional ? bind.substr(1) : bind;
+      auto listener = Listener::tcp(&loop_, address, config().port, config().tcp_backlog, on_accept);
+      if (!listener) {
+        if (!optional || listener.status().code() == StatusCode::kBusy) return listener.status();
+        log_verbose("not listening on {}", listener.status().message());
+        continue;
+      }
+      listeners_.push_back(listener.take());
+    }
+  }
+  if (!config().unixsocket.empty()) {
+    auto listener = Listener::unix_socket(&loop_, config().unixsocket, config().unixsocketperm,
+                                          config().tcp_backlog, on_accept);
+    if (!listener) return listener.status();
+    listeners_.push_back(listener.take());
+  }
+  if (listeners_.empty())
+    return Status::invalid_argument(
+        "nothing to listen on: port is 0 (or no address of bind is there) and unixsocket is not set");
+  for (const auto& listener : listeners_) log_notice("listening on {}", listener->name());
+  return Status();
+}
+
+void Server::accept(UvSocket* socket, Peer peer) {
+  if (!peer.unix_socket && config().tcp_keepalive_s > 0) {
+    uv_tcp_keepalive(&socket->tcp, 1, static_cast<unsigned>(config().tcp_keepalive_s));
+  }
+  auto transport = std::make_unique<UvTransport>(socket);
+  UvTransport* raw = transport.get();
+  Connection* connection = clients_.add(std::move(transport), std::move(peer));
+  if (connection != nullptr) raw->set_connection(connection);
+}
+
+void Server::open_engine() {
+  EngineOptions options = engine_options(config(), plan_);
+  options.fs = &fs_;
+  options.executor = executor_.get();
+  options.clock = &clock_;
+  options.random_seed = random_seed_from_os();
+  options.application = kEntryFormatName;
+  options.inspector = &inspector_;
+  opening_since_s_ = clock_.now_us() / 1'000'000;
+  Engine::open(options, [this](Result<std::unique_ptr<Engine>> engine) { engine_opened(std::move(engine)); });
+}
+
+void Server::engine_opened(Result<std::unique_ptr<Engine>> engine) {
+  if (!engine) {
+    log_warning("{} cannot be opened: {}", config().dir, engine.status().to_string());
+    exit_code_ = 1;
+    return stop();
+  }
+  engine_ = engine.take();
+  engine_->set_on_durable([this](Sequence) { update_gate(); });
+  engine_->set_on_admission_change([this] { clients_.admission_changed(); });
+  engine_->set_on_fenced([this](const Status& reason) {
+    log_warning(
+        "the log cannot be synced, nothing is acknowledged any more: {}. Durable data stays readable; repair "
+        "the "
+        "disk and restart",
+        reason.to_string());
+    clients_.fence(engine_->durable_sequence(), reason.message());
+  });
+  if (Status attached = dispatcher_->attach(engine_.get()); !attached.ok()) {
+    log_warning("{} cannot be served: {}", config().dir, attached.to_string());
+    exit_code_ = 1;
+    return stop();
+  }
+  stage_ = Stage::kServing;
+  update_gate();
+  if (shutting_down_) return advance_shutdown();
+  EngineStats stats = engine_->stats();
+  log_notice("ready: {} tables, {} MB, opened in {} ms ({} log batches replayed)", stats.tables,
+             stats.table_bytes >> 20, stats.recovery_us / 1000, stats.recovered_batches);
+}
+
+int Server::run() {
+  uv_run(&loop_, UV_RUN_DEFAULT);
+  return exit_code_;
+}
+
+// --- the turn ---
+
+RunResult Server::run(ClientState& client, Invocation& invocation, OutputBuffer& out) {
+  return dispatcher_->run(client, invocation, out);
+}
+
+void Server::probe(const ClientState& client, const std::vector<std::string_view>& args, ReadContext& read) {
+  dispatcher_->probe(client, args, read);
+}
+
+void Server::fetch(ReadContext& read, std::function<void()> done) {
+  engine_->fetch(read, std::move(done));
+}
+
+void Server::end_of_turn() {
+  if (engine_ && stage_ < Stage::kClosing) engine_->end_of_turn();
+}
+
+// Once a turn, right before the loop looks for new events (and perhaps sleeps).
+void Server::prepare_turn() {
+  if (stage_ == Stage::kStopped) return;
+  for (const auto& listener : listeners_) listener->begin_turn();
+  clients_.end_of_turn();
+  if (!shutdown_reason_.empty()) begin_shutdown(std::exchange(shutdown_reason_, {}));
+  if (shutting_down_) advance_shutdown();
+  if (stage_ == Stage::kStopped) return;
+
+  if (int64_t at = clients_.wake_at_us(); at != 0) {
+    int64_t us = std::max<int64_t>(0, at - clock_.monotonic_us());
+    uv_timer_start(
+        &wake_timer_, [](uv_timer_t*) {}, static_cast<uint64_t>(us + 999) / 1000, 0);
+  } else {
+    uv_timer_stop(&wake_timer_);
+  }
+  bool busy = clients_.has_work();
+  for (const auto& listener : listeners_) busy |= listener->waiting();
+  if (busy)
+    uv_idle_start(&busy_, [](uv_idle_t*) {});
+  else
+    uv_idle_stop(&busy_);
+}
+
+void Server::run_completions() {
+  if (stage_ == Stage::kStopped) return;
+  int64_t deadline = clock_.monotonic_us() + kCompletionsUs;
+  while (executor_->run_completions(kCompletionsPerSlice) == kCompletionsPerSlice) {
+    if (stage_ == Stage::kStopped) return;
+    if (clock_.monotonic_us() < deadline) continue;
+    uv_async_send(&completions_async_);
+    return;
+  }
+}
+
+// Everything up to the durable sequence may leave; with everysec and no, everything.
+void Server::update_gate() {
+  if (!engine_) return;
+  bool gated = config().appendfsync == SyncMode::kAlways || clients_.fenced();
+  clients_.release(gated ? engine_->durable_sequence() : Clients::kEverything);
+}
+
+void Server::tick() {
+  if (stage_ == Stage::kStopped) return;
+  if (engine_ && stage_ < Stage::kClosing) {
+    engine_->tick();
+    if (stage_ == Stage::kServing) dispatcher_->tick();
+  }
+  clients_.tick();
+  int64_t now = clock_.monotonic_us();
+  ops_rate_.sample(now, dispatcher_->commands_processed());
+  input_rate_.sample(now, clients_.stats().net_in);
+  output_rate_.sample(now, clients_.stats().net_out);
+}
+
+void Server::after_ms(int64_t ms, std::function<void()> call) {
+  auto* timer = new Timer{{}, this, std::move(call)};
+  timers_.insert(timer);
+  uv_timer_init(&loop_, &timer->handle);
+  timer->handle.data = timer;
+  uv_timer_start(
+      &timer->handle,
+      [](uv_timer_t* handle) {
+        auto* due = static_cast<Timer*>(handle->data);
+        due->server->timers_.erase(due);
+        std::function<void()> now = std::move(due->call);
+        uv_close(reinterpret_cast<uv_handle_t*>(handle),
+                 [](uv_handle_t* h) { delete static_cast<Timer*>(h->data); });
+        now();
+      },
+      static_cast<uint64_t>(std::max<int64_t>(0, ms)), 0);
+}
+
+// --- shutdown ---
+
+void Server::on_signal(int number) {
+  const char* name = number == SIGINT ? "SIGINT" : "SIGTERM";
+  if (shutting_down_) {
+    log_warning("{} while shutting down: leaving at once; the log has what was acknowledged", name);
+    _exit(1);
+  }
+  shutdown_reason_ = name;
+}
+
+// `now` and `force` change nothing: a shutdown always syncs first and never waits for replicas or an RDB
+// file.
+void Server::shutdown(bool, bool) {
+  shutdown_reason_ = "SHUTDOWN";
+}
+
+void Server::begin_shutdown(const std::string& reason) {
+  if (shutting_down_) return;
+  shutting_down_ = true;
+  log_notice("{}: shutting down", reason);
+  listeners_.clear();
+  clients_.finish_all();
+  uv_timer_start(
+      &shutdown_timer_,
+      [](uv_timer_t*) {
+        log_warning("shutdown takes too long: leaving; the log has what was acknowledged");
+        _exit(1);
+      },
+      kShutdownLimitMs, 0);
+}
+
+void Server::advance_shutdown() {
+  if (stage_ == Stage::kServing) {
+    stage_ = Stage::kSyncing;
+    engine_->sync([this](const Status& synced) {
+      if (!synced.ok()) {
+        log_warning("the last writes are not durable: {}", synced.to_string());
+        exit_code_ = 1;
+      }
+      stage_ = Stage::kSynced;
+      uv_async_send(&completions_async_);  // one more turn
+    });
+    engine_->end_of_turn();
+  }
+  if (stage_ == Stage::kSynced) {
+    update_gate();
+    clients_.end_of_turn();  // what has become durable is sent
+    dispatcher_->detach();
+    stage_ = Stage::kClosing;
+    engine_->close([this](const Status& closed) {
+      if (!closed.ok()) log_warning("the engine was not closed cleanly: {}", closed.to_string());
+      stage_ = Stage::kClosed;
+      drained_by_us_ = clock_.monotonic_us() + kDrainUs;
+      uv_async_send(&completions_async_);
+    });
+  }
+  if (stage_ == Stage::kClosed && (clients_.all_idle() || clock_.monotonic_us() >= drained_by_us_)) {
+    log_notice("everything is on disk, bye");
+    stop();
+  }
+}
+
+void Server::stop() {
+  stage_ = Stage::kStopped;
+  uv_stop(&loop_);
+}
+
+// --- settings ---
+
+uint64_t Server::maxclients_possible(const Config& wanted) const {
+  uint64_t possible = open_files_ > 2 * kReservedFiles ? open_files_ - kReservedFiles : open_files_ / 2;
+  return std::min(wanted.maxclients, possible);
+}
+
+void Server::update_limits() {
+  ClientLimits limits;
+  limits.parser.max_bulk = config().proto_max_bulk_len;
+  limits.query_buffer = config().client_query_buffer_limit;
+  limits.output_soft = config().output_soft_limit;
+  limits.output = config().client_output_buffer_limit[static_cast<size_t>(ClientClass::kNormal)];
+  limits.memory = plan_.clients;
+  limits.maxclients = maxclients_possible(config());
+  limits.timeout_s = config().timeout_s;
+  limits.stream_timeout_s = config().stream_timeout_s;
+  limits.password = !config().requirepass.empty();
+  limits.protected_mode = config().protected_mode;
+  if (limits.maxclients < config().maxclients) {
+    log_warning("maxclients is {} instead of {}: the process may open {} files only (ulimit -n)",
+                limits.maxclients, config().maxclients, open_files_);
+  }
+  clients_.set_limits(limits);
+}
+
+std::vector<std::pair<std::string, std::string>> Server::config_get(std::string_view pattern) {
+  return configuration_.get(pattern);
+}
+
+Status Server::config_set(const std::vector<std::pair<std::string, std::string>>& settings) {
+  MemoryPlan plan_before = plan_;
+  Status set = configuration_.set(settings,
+                                  [this](const Config& now, const Config& next) { return apply(now, next); });
+  if (!set.ok()) {
+    plan_ = plan_before;
+    return set;
+  }
+  // From here on nothing can fail.
+  set_log_level(config().loglevel);
+  update_limits();
+  if (engine_ && stage_ < Stage::kClosing) {
+    if (plan_.memtable != plan_before.memtable) engine_->set_memtable_size(plan_.memtable);
+    if (plan_.block_cache != plan_before.block_cache) engine_->set_block_cache_size(plan_.block_cache);
+    if (config().appendfsync != engine_->options().sync) engine_->set_sync_mode(config().appendfsync);
+  }
+  update_gate();
+  return Status();
+}
+
+Status Server::apply(const Config& now, const Config& next) {
+  if (next.maxclients > now.maxclients && maxclients_possible(next) < next.maxclients) {
+    return Status::invalid_argument(
+        "The operating system is not able to handle the specified number of clients, try with {}",
+        maxclients_possible(next));
+  }
+  auto plan = plan_memory(next, machine_memory());
+  if (!plan) return plan.status();
+  plan_ = *plan;
+  return Status();
+}
+
+Status Server::config_rewrite() {
+  return configuration_.rewrite(fs_);
+}
+
+void Server::checkpoint(std::function<void(Status)> done) {
+  if (!engine_ || stage_ != Stage::kServing) return done(Status::busy("the data is not open"));
+  checkpoints_->start(*engine_, checkpoint_path(config()), config().checkpoint_keep, std::move(done));
+}
+
+}  // namespace varve

@@ -1,0 +1,135 @@
+// server.h: the process: loop, listeners, engine, dispatcher and clients, from start to shutdown.
+//
+//   start()    listens at once; commands get -LOADING until the engine has recovered
+//   a turn     poll (input, accepted connections, completions, timers) → prepare: Clients::end_of_turn()
+//   shutdown   no more input → log synced, replies sent → engine closed → sockets closed → the loop ends
+//
+// The loop thread owns everything here. Workers wake it by one uv_async_t; completions are finished in
+// slices, so that a burst of them does not keep the sockets waiting.
+#pragma once
+
+#include <uv.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "base/clock.h"
+#include "command/dispatcher.h"
+#include "keyspace/entry_format.h"
+#include "lsm/engine.h"
+#include "os/worker_pool.h"
+#include "server/checkpoints.h"
+#include "server/clients.h"
+#include "server/config.h"
+#include "server/info.h"
+#include "server/listener.h"
+
+namespace varve {
+
+class Server final : private Host, private Backend {
+ public:
+  // `open_files`: the process's limit of descriptors.
+  Server(Configuration configuration, MemoryPlan plan, uint64_t open_files, FileSystem& fs, Clock& clock);
+  ~Server();
+
+  // Listens and starts opening the engine. A failure names what could not be had.
+  Status start();
+  // Until shutdown. The process's exit code.
+  int run();
+
+ private:
+  // Host
+  std::vector<std::pair<std::string, std::string>> config_get(std::string_view pattern) override;
+  Status config_set(const std::vector<std::pair<std::string, std::string>>& settings) override;
+  Status config_rewrite() override;
+  void reset_stats() override;
+  const std::string& password() const override { return config().requirepass; }
+  uint32_t databases() const override { return config().databases; }
+  uint64_t max_bulk() const override { return config().proto_max_bulk_len; }
+  std::vector<const ClientState*> clients() override { return clients_.states(); }
+  bool kill_client(uint64_t id) override { return clients_.kill(id, clients_.current()); }
+  std::string info(const std::vector<std::string>& sections) override;
+  void shutdown(bool now, bool force) override;
+  void checkpoint(std::function<void(Status)> done) override;
+  bool checkpoint_running() const override { return checkpoints_->running(); }
+  int64_t last_checkpoint_s() const override { return checkpoints_->last_s(); }
+  void after_ms(int64_t ms, std::function<void()> call) override;
+  int64_t uptime_s() const override { return (clock_.monotonic_us() - started_us_) / 1'000'000; }
+
+  // Backend
+  RunResult run(ClientState& client, Invocation& invocation, OutputBuffer& out) override;
+  void probe(const ClientState& client, const std::vector<std::string_view>& args,
+             ReadContext& read) override;
+  void fetch(ReadContext& read, std::function<void()> done) override;
+  void end_of_turn() override;
+
+  const Config& config() const { return configuration_.values(); }
+  uint64_t maxclients_possible(const Config& config) const;
+  Status apply(const Config& now, const Config& next);
+  void update_limits();
+  Status listen();
+  void accept(UvSocket* socket, Peer peer);
+  void open_engine();
+  void engine_opened(Result<std::unique_ptr<Engine>> engine);
+  void update_gate();
+  void prepare_turn();
+  void run_completions();
+  void tick();
+  void on_signal(int number);
+  void begin_shutdown(const std::string& reason);
+  void advance_shutdown();
+  void stop();
+  InfoData gather_info();
+
+  struct Timer;
+
+  Configuration configuration_;
+  MemoryPlan plan_;
+  uint64_t open_files_;
+  FileSystem& fs_;
+  Clock& clock_;
+  int64_t started_us_;
+  std::string run_id_;
+  uint64_t peak_memory_ = 0;
+
+  uv_loop_t loop_;
+  uv_async_t completions_async_;
+  uv_prepare_t prepare_;
+  uv_idle_t busy_;  // active: the loop must not sleep
+  uv_timer_t tick_timer_;
+  uv_timer_t wake_timer_;
+  uv_timer_t shutdown_timer_;
+  uv_signal_t signals_[2];
+  std::unordered_set<Timer*> timers_;
+
+  Clients clients_;
+  std::unique_ptr<ThreadExecutor> executor_;
+  std::unique_ptr<Dispatcher> dispatcher_;
+  KeyspaceInspector inspector_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Checkpoints> checkpoints_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+
+  // Rises only.
+  enum class Stage : uint8_t {
+    kLoading,  // the engine is being opened
+    kServing,
+    kSyncing,  // shutting down: the log is being synced, what was acknowledged is sent
+    kSynced,
+    kClosing,  // the engine waits for its jobs
+    kClosed,   // sockets are being drained
+    kStopped,
+  };
+  Stage stage_ = Stage::kLoading;
+  bool shutting_down_ = false;
+  std::string shutdown_reason_;  // asked for, to begin at the end of this turn
+  int64_t drained_by_us_ = 0;
+  int64_t opening_since_s_ = 0;
+  int exit_code_ = 0;
+  RateMeter ops_rate_, input_rate_, output_rate_;
+};
+
+}  // namespace varve

@@ -1,0 +1,397 @@
+// command_script_test.cc: runs tests/server/commands/*.txt: commands and the replies they must get, written
+// as redis-cli prints them. In process against the real engine, in several ways of placing the data; or
+// against a real Redis, to prove the expectations:
+//
+//   command_scripts                                    in process
+//   command_scripts --host 127.0.0.1 --port 6379       a server with nothing worth keeping in it: it is
+//   flushed
+//
+// A script:
+//   # comment
+//   > SET greeting "hello\r\n"      a command; words as in redis-cli, x*5000 stands for that many x
+//   OK                              its reply, up to the next line that begins with >, #, or an empty line
+//   2> GET greeting                 the same from a second client
+//   sorted> KEYS *                  the reply's elements in any order
+//   count> KEYS *                   how many elements the reply has
+//   scan> COUNT 2 MATCH u*          a whole walk with SCAN and these options: all its keys, sorted; also
+//   behind count> fill> name: 100                 sets name:1 to name:100 varve> ...                      not
+//   sent to a real Redis wait> 50                        milliseconds pass compact>  reopen> what it says;
+//   nothing on a real Redis
+//
+// VARVE_REWRITE=1 writes what came out into the scripts.
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <optional>
+
+#include "command/numbers.h"
+#include "server/in_process.h"
+
+namespace varve::test {
+namespace {
+
+// --- who answers ---
+
+class Target {
+ public:
+  virtual ~Target() = default;
+  virtual std::string run(uint64_t client, const std::vector<std::string>& args) = 0;
+  virtual void wait_ms(int64_t ms) = 0;
+  virtual bool is_varve() const = 0;
+  virtual void compact() {}
+  virtual void reopen() {}
+};
+
+class LocalTarget final : public Target {
+ public:
+  explicit LocalTarget(InProcessOptions options) : server_(options) {}
+  std::string run(uint64_t client, const std::vector<std::string>& args) override {
+    return server_.run(client, args);
+  }
+  void wait_ms(int64_t ms) override { server_.advance_ms(ms); }
+  bool is_varve() const override { return true; }
+  void compact() override { server_.compact(); }
+  void reopen() override { server_.reopen(); }
+
+ private:
+  InProcessServer server_;
+};
+
+// Where the reply at the start of `text` ends; npos when it is not all there.
+size_t reply_end(std::string_view text, size_t at = 0) {
+  size_t line = text.find("\r\n", at);
+  if (line == std::string_view::npos) return line;
+  size_t next = line + 2;
+  int64_t n = 0;
+  if (std::strchr("$*%~>=", text[at]) == nullptr) return next;
+  if (!parse_integer(text.substr(at + 1, line - at - 1), &n) || n < 0) return next;
+  if (text[at] == '$' || text[at] == '=') {
+    next += static_cast<size_t>(n) + 2;
+    return next <= text.size() ? next : std::string_view::npos;
+  }
+  if (text[at] == '%') n *= 2;
+  for (int64_t i = 0; i < n && next != std::string_view::npos; ++i) next = reply_end(text, next);
+  return next;
+}
+
+class SocketTarget final : public Target {
+ public:
+  SocketTarget(std::string host, int port) : host_(std::move(host)), port_(port) { run(1, {"FLUSHALL"}); }
+  ~SocketTarget() override {
+    for (auto [client, fd] : sockets_) ::close(fd);
+  }
+  std::string run(uint64_t client, const std::vector<std::string>& args) override {
+    std::string request = fmt::format("*{}\r\n", args.size());
+    for (const std::string& arg : args) request += fmt::format("${}\r\n", arg.size()) + arg + "\r\n";
+    int fd = socket_of(client);
+    for (size_t sent = 0; sent < request.size();) {
+      ssize_t n = ::write(fd, request.data() + sent, request.size() - sent);
+      if (n <= 0) return "-the server closed the connection\r\n";
+      sent += static_cast<size_t>(n);
+    }
+    std::string reply;
+    while (reply.empty() || reply_end(reply) == std::string::npos) {
+      char buffer[64 * 1024];
+      ssize_t n = ::read(fd, buffer, sizeof buffer);
+      if (n <= 0) return "-the server closed the connection\r\n";
+      reply.append(buffer, static_cast<size_t>(n));
+    }
+    return reply;
+  }
+  void wait_ms(int64_t ms) override { ::usleep(static_cast<useconds_t>(ms * 1000)); }
+  bool is_varve() const override { return false; }
+
+ private:
+  int socket_of(uint64_t client) {
+    auto found = sockets_.find(client);
+    if (found != sockets_.end()) return found->second;
+    int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<uint16_t>(port_));
+    ::inet_pton(AF_INET, host_.c_str(), &address.sin_addr);
+    if (fd < 0 || ::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+      fmt::print(stderr, "cannot connect to {}:{}: {}\n", host_, port_, std::strerror(errno));
+      std::exit(2);
+    }
+    return sockets_[client] = fd;
+  }
+  std::string host_;
+  int port_;
+  std::map<uint64_t, int> sockets_;
+};
+
+// --- replies as redis-cli prints them ---
+
+std::string quoted(std::string_view bytes) {
+  if (bytes.size() > 200) {
+    uint32_t sum = 0;
+    for (char c : bytes) sum = sum * 31 + static_cast<unsigned char>(c);
+    return fmt::format("({} bytes, sum {:08x})", bytes.size(), sum);
+  }
+  std::string out = "\"";
+  for (char c : bytes) {
+    auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += {'\\', c};
+    } else if (c == '\n') {
+      out += "\\n";
+    } else if (c == '\r') {
+      out += "\\r";
+    } else if (byte < 0x20 || byte >= 0x7f) {
+      out += fmt::format("\\x{:02x}", byte);
+    } else {
+      out += c;
+    }
+  }
+  return out + "\"";
+}
+
+// Prints the reply at *at and leaves *at behind it. Lines inside an array are indented by its numbers.
+std::string printed(std::string_view text, size_t* at, bool sorted) {
+  size_t line_end = text.find("\r\n", *at);
+  if (line_end == std::string_view::npos) return "(no reply)";
+  char kind = text[*at];
+  std::string line(text.substr(*at + 1, line_end - *at - 1));
+  *at = line_end + 2;
+  int64_t n = 0;
+  switch (kind) {
+    case '+':
+      return line;
+    case '-':
+      return "(error) " + line;
+    case ':':
+      return "(integer) " + line;
+    case ',':
+      return "(double) " + line;
+    case '#':
+      return line == "t" ? "(true)" : "(false)";
+    case '_':
+      return "(nil)";
+    case '$':
+    case '=': {
+      if (!parse_integer(line, &n) || n < 0) return "(nil)";
+      std::string_view bytes = text.substr(*at, static_cast<size_t>(n));
+      *at += static_cast<size_t>(n) + 2;
+      return quoted(bytes);
+    }
+    default:
+      break;
+  }
+  if (!parse_integer(line, &n) || n < 0) return "(nil)";
+  if (n == 0) return kind == '*' ? "(empty array)" : kind == '%' ? "(empty hash)" : "(empty set)";
+  if (kind == '%') n *= 2;
+  std::vector<std::string> elements;
+  for (int64_t i = 0; i < n; ++i) elements.push_back(printed(text, at, sorted));
+  if (sorted) std::sort(elements.begin(), elements.end());
+  std::string out;
+  for (size_t i = 0; i < elements.size(); ++i) {
+    std::string prefix = fmt::format("{}{}) ", i == 0 ? "" : "\n", i + 1);
+    std::string indent(prefix.size() - (i == 0 ? 0 : 1), ' ');
+    out += prefix;
+    for (char c : elements[i]) {
+      out += c;
+      if (c == '\n') out += indent;
+    }
+  }
+  return out;
+}
+
+// --- scripts ---
+
+// The words of a command line: quotes and escapes as in redis-cli; an unquoted x*N is N times x.
+std::vector<std::string> split_words(const std::string& line) {
+  std::vector<std::string> words;
+  for (size_t i = 0; i < line.size();) {
+    if (line[i] == ' ') {
+      ++i;
+      continue;
+    }
+    std::string word;
+    bool was_quoted = line[i] == '"';
+    if (was_quoted) {
+      for (++i; i < line.size() && line[i] != '"'; ++i) {
+        if (line[i] != '\\') {
+          word += line[i];
+        } else if (line[++i] == 'x') {
+          word += static_cast<char>(std::stoi(line.substr(i + 1, 2), nullptr, 16));
+          i += 2;
+        } else {
+          word += line[i] == 'n' ? '\n' : line[i] == 'r' ? '\r' : line[i] == 't' ? '\t' : line[i];
+        }
+      }
+      ++i;
+    } else {
+      while (i < line.size() && line[i] != ' ') word += line[i++];
+      int64_t times = 0;
+      if (word.size() > 2 && word[1] == '*' && word[0] != '*' && parse_integer(word.substr(2), &times)) {
+        word = std::string(static_cast<size_t>(times), word[0]);
+      }
+    }
+    words.push_back(std::move(word));
+  }
+  return words;
+}
+
+// Splits "sorted> KEYS *" into what stands before and behind the first "> ". False: not a command line.
+bool split_prompt(const std::string& line, std::string* prompt, std::string* rest) {
+  size_t at = line.find('>');
+  if (at == std::string::npos || line.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789 ") != at)
+    return false;
+  *prompt = line.substr(0, at);
+  *rest = at + 1 < line.size() ? line.substr(at + 2) : "";
+  return true;
+}
+
+struct Step {
+  std::string prompt;
+  std::string command;
+  std::string expected;
+  size_t line = 0;
+};
+
+// The keys of a whole SCAN, as one array reply. Every cursor is asked twice and must answer the same.
+std::string walk(Target& target, std::vector<std::string> options) {
+  std::string elements;
+  size_t count = 0;
+  std::string cursor = "0";
+  do {
+    std::vector<std::string> args = {"SCAN", cursor};
+    args.insert(args.end(), options.begin(), options.end());
+    std::string reply = target.run(1, args);
+    std::string again = target.run(1, args);
+    if (reply[0] != '*') return reply;
+    size_t keys = reply_end(reply, 4);  // behind *2 and the cursor
+    if (target.is_varve() && reply.substr(keys) != again.substr(reply_end(again, 4)))
+      return "-asked twice, answered twice\r\n";
+    size_t digits = reply.find("\r\n", 4) + 2;
+    cursor = reply.substr(digits, keys - 2 - digits);
+    size_t first = reply.find("\r\n", keys) + 2;
+    count += std::stoull(reply.substr(keys + 1));
+    elements += reply.substr(first);
+  } while (cursor != "0");
+  return fmt::format("*{}\r\n", count) + elements;
+}
+
+// The reply to a command of the script, which may be one of its own.
+std::string answer(Target& target, uint64_t client, std::vector<std::string> words) {
+  if (words.empty() || words[0] != "scan") return target.run(client, words);
+  return walk(target, {words.begin() + 1, words.end()});
+}
+
+void fill(Target& target, const std::vector<std::string>& words) {
+  std::vector<std::string> args = {"MSET"};
+  for (int i = 1; i <= std::stoi(words.at(1)); ++i)
+    args.insert(args.end(), {words[0] + std::to_string(i), "x"});
+  target.run(1, args);
+}
+
+// Runs one step; nothing when it has no reply to compare.
+std::optional<std::string> run_step(Target& target, const Step& step) {
+  if (step.prompt == "wait") return target.wait_ms(std::stoll(step.command)), std::nullopt;
+  if (step.prompt == "compact") return target.compact(), std::nullopt;
+  if (step.prompt == "reopen") return target.reopen(), std::nullopt;
+  if (step.prompt == "varve" && !target.is_varve()) return std::nullopt;
+  if (step.prompt == "fill") return fill(target, split_words(step.command)), std::nullopt;
+  bool numbered = !step.prompt.empty() && step.prompt[0] >= '0' && step.prompt[0] <= '9';
+  std::string command = step.prompt == "scan" ? "scan " + step.command : step.command;
+  std::string reply = answer(target, numbered ? std::stoull(step.prompt) : 1, split_words(command));
+  if (reply.empty()) return "(no reply)";
+  if (step.prompt == "count") return reply.substr(0, reply.find('\r'));
+  size_t at = 0;
+  return printed(reply, &at, step.prompt == "sorted" || step.prompt == "scan");
+}
+
+// Runs a script; returns how many replies were wrong. `rewritten` gets the script with the replies that came.
+int run_file(Target& target, const std::filesystem::path& path, const std::string& how,
+             std::string* rewritten) {
+  std::ifstream in(path);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  int wrong = 0;
+  for (size_t i = 0; i < lines.size();) {
+    Step step;
+    *rewritten += lines[i] + "\n";
+    if (!split_prompt(lines[i], &step.prompt, &step.command)) {
+      ++i;
+      continue;
+    }
+    step.line = ++i;
+    std::string ignored;
+    for (; i < lines.size() && !lines[i].empty() && lines[i][0] != '#' &&
+           !split_prompt(lines[i], &ignored, &ignored);
+         ++i) {
+      step.expected += (step.expected.empty() ? "" : "\n") + lines[i];
+    }
+    std::optional<std::string> got = run_step(target, step);
+    if (got || !step.expected.empty()) *rewritten += got.value_or(step.expected) + "\n";
+    if (!got || *got == step.expected) continue;
+    ++wrong;
+    fmt::print(stderr, "{}:{} ({}): {}\n  expected {}\n  got      {}\n", path.filename().string(), step.line,
+               how, step.command, step.expected, *got);
+  }
+  return wrong;
+}
+
+struct Way {
+  const char* name;
+  InProcessOptions options;
+};
+
+int run_all(const std::function<std::unique_ptr<Target>(const Way&)>& make, const std::vector<Way>& ways,
+            bool rewrite) {
+  int wrong = 0;
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(VARVE_TESTS_DIR "/server/commands")) {
+    if (entry.path().extension() == ".txt") files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  for (const auto& file : files) {
+    for (const Way& way : ways) {
+      std::unique_ptr<Target> target = make(way);
+      std::string rewritten;
+      wrong += run_file(*target, file, way.name, &rewritten);
+      if (rewrite) std::ofstream(file, std::ios::trunc) << rewritten;
+    }
+  }
+  fmt::print("{} scripts, {} ways, {} wrong replies\n", files.size(), ways.size(), wrong);
+  return rewrite ? 0 : wrong;
+}
+
+}  // namespace
+}  // namespace varve::test
+
+int main(int argc, char** argv) {
+  using namespace varve::test;
+  std::string host = "127.0.0.1";
+  int port = 0;
+  for (int i = 1; i + 1 < argc; i += 2) {
+    if (std::strcmp(argv[i], "--host") == 0) host = argv[i + 1];
+    if (std::strcmp(argv[i], "--port") == 0) port = std::atoi(argv[i + 1]);
+  }
+  const char* rewrite_text = std::getenv("VARVE_REWRITE");
+  bool rewrite = rewrite_text != nullptr && *rewrite_text != '\0';
+  if (port != 0) {
+    auto connect = [&](const Way&) { return std::make_unique<SocketTarget>(host, port); };
+    return run_all(connect, {{"a real server", {}}}, rewrite) == 0 ? 0 : 1;
+  }
+  std::vector<Way> ways = {
+      {"in memory", {}},
+      {"in tables, blocks missing at random", {.seed = 7, .random_miss_one_in = 2, .flush_often = true}},
+      {"in tables, hardly any cache", {.seed = 11, .block_cache_size = 0, .flush_often = true}},
+  };
+  if (rewrite) ways.resize(1);
+  auto make = [](const Way& way) { return std::make_unique<LocalTarget>(way.options); };
+  return run_all(make, ways, rewrite) == 0 ? 0 : 1;
+}

@@ -1,0 +1,187 @@
+"""The same random commands to varve and to redis-server: every reply must be the same, byte for byte."""
+
+import random
+
+from harness import ReplyError, check, encode, shorten, test
+
+KEYS = [b"a", b"b", b"c", b"key:1", b"key:2", b"k\x00\xff", b"", b"long" * 50]
+NUMBERS = [b"0", b"1", b"-1", b"2", b"7", b"10", b"100", b"9223372036854775807", b"-9223372036854775808", b"9223372036854775808"]
+FLOATS = [b"0.5", b"-2.25", b"3e2", b"1e400", b"nan", b"inf", b"0x1p3", b" 1", b"1 ", b"3.0e0"]
+WORDS = [b"", b"x", b"value", b"NX", b"007", b"+1", b"1.0", b"\x00", b"v" * 100, b"w" * 5000, b"{not a number}"]
+# Far enough away that no test lives to see them.
+FUTURE_S = [b"4000000000", b"4100000000"]
+FUTURE_MS = [b"4000000000000", b"4100000000123"]
+LONG = [b"100000", b"100001", b"200000"]
+
+
+class Maker:
+    """Draws commands: mostly well formed, some not."""
+
+    def __init__(self, chance):
+        self.chance = chance
+
+    def one(self, options):
+        return self.chance.choice(options)
+
+    def key(self):
+        return self.one(KEYS)
+
+    def value(self):
+        return self.one(self.one([WORDS, NUMBERS, FLOATS]))
+
+    def number(self):
+        return self.one(self.one([NUMBERS, NUMBERS, NUMBERS, WORDS, FLOATS]))
+
+    def odd_time(self):
+        """A time that is over, far away or no number: a key must not run out between the two servers."""
+        return self.one([n for n in NUMBERS if len(n) > 5 or n in (b"0", b"-1")] + FLOATS + WORDS[:7])
+
+    def some(self, draw, least=1, most=4):
+        return [draw() for _ in range(self.chance.randint(least, most))]
+
+    def case(self, word):
+        return self.one([word, word, word.lower(), word.title()])
+
+    def expiry(self):
+        return self.one([
+            [b"EX", self.one(LONG)], [b"PX", self.one(LONG) + b"000"], [b"EXAT", self.one(FUTURE_S)],
+            [b"PXAT", self.one(FUTURE_MS)], [b"KEEPTTL"], [b"EX", self.odd_time()], [b"PX", b"-5"], [b"EXAT", b"0"], [b"EX"]])
+
+    def command(self):
+        c, key, value, number = self.chance, self.key, self.value, self.number
+        kind = c.randrange(46)
+        if kind == 0:
+            words = [b"SET", key(), value()]
+            if c.random() < 0.7:
+                words += [w for part in c.sample([[b"NX"], [b"XX"], [b"GET"], self.expiry(), [b"nonsense"]],
+                                                 c.choice([1, 1, 2, 3])) for w in part]
+        elif kind < 4:
+            words = [b"SET", key(), value()]
+        elif kind < 7:
+            words = [b"GET", key()]
+        else:
+            words = self.one([
+                lambda: [b"GETSET", key(), value()], lambda: [b"GETDEL", key()],
+                lambda: [b"GETEX", key()] + self.one([[], [b"PERSIST"], self.expiry(), self.expiry()]),
+                lambda: [b"SETNX", key(), value()], lambda: [b"SETEX", key(), self.one(LONG + [b"0", b"-1"]), value()],
+                lambda: [b"PSETEX", key(), self.one(LONG + [b"0", b"-1"]) + b"000", value()],
+                lambda: [b"MGET"] + self.some(key), lambda: [b"MSET"] + self.some(key, 1, 6),
+                lambda: [b"MSET"] + [w for _ in range(3) for w in (key(), value())],
+                lambda: [b"MSETNX"] + [w for _ in range(2) for w in (key(), value())],
+                lambda: [b"INCR", key()], lambda: [b"DECR", key()], lambda: [b"INCRBY", key(), number()],
+                lambda: [b"DECRBY", key(), number()], lambda: [b"INCRBYFLOAT", key(), self.one(FLOATS + NUMBERS)],
+                lambda: [b"APPEND", key(), value()], lambda: [b"STRLEN", key()],
+                lambda: [b"GETRANGE", key(), number(), number()], lambda: [b"SUBSTR", key(), number(), number()],
+                lambda: [b"SETRANGE", key(), self.one([b"0", b"3", b"-1", b"20", b"5000", b"x", b"600000000"]), value()],
+                lambda: [b"DEL"] + self.some(key), lambda: [b"UNLINK"] + self.some(key), lambda: [b"EXISTS"] + self.some(key),
+                lambda: [b"TYPE", key()], lambda: [b"TOUCH"] + self.some(key),
+                lambda: [self.one([b"EXPIRE", b"PEXPIRE"]), key(), self.one(LONG) + b"000"] + self.flags(),
+                lambda: [b"EXPIREAT", key(), self.one(FUTURE_S)] + self.flags(),
+                lambda: [b"PEXPIREAT", key(), self.one(FUTURE_MS)] + self.flags(),
+                lambda: [self.one([b"EXPIRE", b"PEXPIRE", b"EXPIREAT", b"PEXPIREAT"]), key(), self.odd_time()] + self.flags(),
+                lambda: [self.one([b"EXPIRETIME", b"PEXPIRETIME"]), key()], lambda: [b"PERSIST", key()],
+                lambda: [self.one([b"TTL", b"PTTL"]), key()],
+                lambda: [self.one([b"RENAME", b"RENAMENX"]), key(), key()],
+                lambda: [b"COPY", key(), key()] + self.one([[], [b"REPLACE"], [b"DB", b"1"], [b"DB", b"1", b"REPLACE"], [b"DB", b"99"],
+                                                             [b"x"]]),
+                lambda: [b"MOVE", key(), self.one([b"0", b"1", b"2", b"16", b"-1", b"x"])],
+                lambda: [b"SELECT", self.one([b"0", b"0", b"1", b"2", b"16", b"x"])], lambda: [b"DBSIZE"],
+                lambda: [b"SWAPDB", self.one([b"0", b"1", b"16"]), self.one([b"0", b"1", b"x"])],
+                lambda: [self.one([b"FLUSHDB", b"FLUSHALL"])] + self.one([[], [b"ASYNC"], [b"SYNC"], [b"x"]])
+                if c.random() < 0.2 else [b"PING"],
+                lambda: [b"ECHO", value()], lambda: [b"PING"] + self.some(value, 0, 2),
+                lambda: [b"HELLO"] + self.one([[b"4"], [b"x"], [b"3", b"nonsense"], [b"3", b"SETNAME"]]),
+                lambda: [b"CLIENT"] + self.one([[b"GETNAME"], [b"SETNAME", b"n"], [b"SETNAME", b"a b"], [b"SETNAME", b""], [b"NOSUCH"],
+                                                [], [b"NO-EVICT", b"on"], [b"NO-EVICT", b"x"], [b"REPLY", b"ON"], [b"REPLY", b"x"],
+                                                [b"KILL", b"ID", b"x"], [b"KILL", b"1.2.3.4:5"]]),
+                lambda: [b"CONFIG"] + self.one([[], [b"NOSUCH"], [b"GET"], [b"GET", b"nothing-like-it"], [b"GET", b"appendonly"],
+                                                [b"SET"], [b"SET", b"maxclients"], [b"RESETSTAT", b"x"]]),
+                lambda: [b"COMMAND"] + self.one([[b"INFO", b"get"], [b"INFO", b"nonsense"], [b"GETKEYS", b"mset", b"a", b"1", b"b", b"2"],
+                                                 [b"GETKEYS", b"get"], [b"GETKEYS", b"nonsense"], [b"NOSUCH"]])
+                if c.random() < 0.3 else [b"TYPE", key()],
+                lambda: [b"KEYS", self.one([b"nothing*", b"[", b"key:1", b"ke?:1"])],
+                lambda: [b"SCAN"] + self.one([[b"x"], [b"0", b"COUNT", b"0"], [b"0", b"COUNT", b"x"], [b"0", b"NONSENSE"], [], [b"0", b"MATCH"],
+                                              [b"0", b"MATCH", b"nothing*", b"COUNT", b"1000"], [b"0", b"TYPE", b"hash", b"COUNT", b"1000"]]),
+                lambda: [self.one([b"NONSENSE", b"", b"G\x00T", b"get2", b"x" * 200])] + self.some(value, 0, 3),
+            ])()
+        if words[0] not in (b"SCAN", b"COMMAND"):  # theirs come in an order of their own
+            if c.random() < 0.03:
+                words = words[:-1] or words
+            elif c.random() < 0.03:
+                words = words + [value()]
+        return [self.case(words[0])] + words[1:]
+
+    def flags(self):
+        return self.one([[], [], [], [b"NX"], [b"XX"], [b"GT"], [b"LT"], [b"NX", b"GT"], [b"GT", b"LT"], [b"nonsense"]])
+
+
+def receive_raw(client):
+    """The bytes of one reply."""
+    line = client.reader.readline()
+    check(line.endswith(b"\r\n"), f"the connection was closed: {line!r}")
+    if line[:1] in b"$=!" and line != b"$-1\r\n":
+        return line + client.reader.read(int(line[1:-2]) + 2)
+    if line[:1] in b"*~>%" and line != b"*-1\r\n":
+        count = int(line[1:-2]) * (2 if line[:1] == b"%" else 1)
+        return line + b"".join(receive_raw(client) for _ in range(count))
+    return line
+
+
+def same(words, ours, theirs):
+    if ours == theirs:
+        return True
+    name = words[0].upper()
+    if name in (b"TTL", b"PTTL", b"EXPIRETIME", b"PEXPIRETIME") and ours[:1] == theirs[:1] == b":":
+        slack = 2000 if name[:1] == b"P" else 2  # the two servers' clocks were read at different moments
+        return abs(int(ours[1:]) - int(theirs[1:])) <= slack and (int(ours[1:]) > 0) == (int(theirs[1:]) > 0)
+    if name == b"COMMAND" and words[1:2] == [b"INFO"]:
+        return ours[:40] == theirs[:40]  # the same command; categories and tips may say more or less
+    if name in (b"SCAN", b"KEYS"):
+        return sorted(ours.split(b"\r\n")) == sorted(theirs.split(b"\r\n"))  # the same keys, in another order
+    if name == b"HELLO":
+        return ours[:1] == theirs[:1] and ours[:1] in b"*%"  # version and connection number are each server's own
+    return False
+
+
+def compare(t, protocol, commands):
+    chance = random.Random(t.options.seed)
+    maker = Maker(chance)
+    server, redis = t.server().start(), t.redis(appendfsync="everysec").start()
+    differences = {}
+    with server.client() as ours, redis.client() as theirs:
+        for client in (ours, theirs):
+            reply = client("HELLO", protocol)
+            check(not isinstance(reply, ReplyError), f"HELLO: {reply}")
+        done = 0
+        while done < commands:
+            batch = [maker.command() for _ in range(chance.choice([1, 5, 30]))]
+            data = b"".join(encode(*words) for words in batch)
+            for client in (ours, theirs):
+                client.send(data)
+            for words in batch:
+                a, b = receive_raw(ours), receive_raw(theirs)
+                if not same(words, a, b):
+                    differences.setdefault((words[0].upper(), a[:1], b[:1]), f"{shorten(words)}\n      varve {shorten(a)}\n      redis {shorten(b)}")
+            done += len(batch)
+            if len(differences) > 10:
+                break
+        for database in range(3):
+            rows = []
+            for client in (ours, theirs):
+                client.ok("SELECT", database)
+                keys = sorted(client.ok("KEYS", "*"))
+                rows.append([(k, client.ok("GET", k), client.ok("PEXPIRETIME", k) // 60000) for k in keys])
+            if rows[0] != rows[1]:
+                differences[("data", database)] = f"database {database}: {shorten(rows[0])}\n      redis {shorten(rows[1])}"
+    check(not differences, f"seed {t.options.seed}: {len(differences)} kinds of difference:\n    " + "\n    ".join(differences.values()))
+    server.stop()
+
+
+@test
+def same_as_redis_resp2(t):
+    compare(t, 2, 20000)
+
+
+@test
+def same_as_redis_resp3(t):
+    compare(t, 3, 20000)

@@ -1,0 +1,753 @@
+// Goal: what a client sees of its connection: order, gate, limits, and that it may go at any moment. Method:
+// the real Clients and Connection over a transport and a backend made up here; durability, fetches and
+// resumes happen when a test says so.
+#include "server/connection.h"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "resp/reply.h"
+#include "server/clients.h"
+
+namespace varve {
+namespace {
+
+class TestClock final : public Clock {
+ public:
+  int64_t now_us() override { return now; }
+  int64_t monotonic_us() override { return now; }
+  int64_t now = 1'000'000'000;
+};
+
+// The far end of a connection, as the test sees it. Outlives the transport.
+struct Wire {
+  Connection* connection = nullptr;
+  bool open = true;
+  bool reading = false;
+  bool broken = false;
+  size_t room = SIZE_MAX;  // what the socket takes before it is full
+  std::string sent;
+  int writes = 0;
+
+  std::string take() { return std::exchange(sent, {}); }
+};
+
+class TestTransport final : public Transport {
+ public:
+  explicit TestTransport(Wire& wire) : wire_(wire) {}
+  ~TestTransport() override { wire_.open = false; }
+  int64_t write(std::string_view bytes) override {
+    ++wire_.writes;
+    if (wire_.broken) return -1;
+    size_t n = std::min(bytes.size(), wire_.room);
+    wire_.sent.append(bytes.substr(0, n));
+    if (wire_.room != SIZE_MAX) wire_.room -= n;
+    return static_cast<int64_t>(n);
+  }
+  size_t pending() const override { return 0; }
+  void set_reading(bool on) override { wire_.reading = on; }
+
+ private:
+  Wire& wire_;
+};
+
+// A stream of `pieces` bulk strings behind an array header.
+class TestStream final : public ReplyStream {
+ public:
+  TestStream(int pieces, int fault_at, Sequence gate, int* alive)
+      : left_(pieces), fault_at_(fault_at), gate_(gate), alive_(alive) {
+    ++*alive_;
+  }
+  ~TestStream() override { --*alive_; }
+  RunResult step(ReadContext&, OutputBuffer& out, size_t budget, bool* broken) override {
+    size_t start = out.size();
+    while (left_ > 0 && out.size() - start < budget) {
+      if (left_ == fault_at_) {
+        fault_at_ = 0;
+        return RunResult::kFault;
+      }
+      if (left_ == -fault_at_) {
+        *broken = true;
+        return RunResult::kStream;
+      }
+      Reply(out, 2).bulk(fmt::format("{:08}", left_--));
+    }
+    return left_ == 0 ? RunResult::kDone : RunResult::kStream;
+  }
+  Sequence gate() const override { return gate_; }
+
+ private:
+  int left_;
+  int fault_at_;
+  Sequence gate_;
+  int* alive_;
+};
+
+// A few commands with made-up effects:
+//   SET v         +OK, takes the next sequence       GET        the last value, depends on the sequence of
+//   its SET PING          +PONG at once                      OLD        +old, depends on sequence 1 FAULT n
+//   text  faults n times, then $text         WAIT       waits for admission SUSPEND       goes on when the
+//   test resumes      STREAM n f a stream of n pieces, a fault before piece f BIG n         n bytes QUIT,
+//   LOGIN
+class TestBackend final : public Backend {
+ public:
+  RunResult run(ClientState& client, Invocation& invocation, OutputBuffer& out) override {
+    ++runs;
+    Reply reply(out, client.protocol);
+    const auto& args = invocation.args;
+    std::string name(args[0]);
+    invocation.gate = 0;
+    if (name == "SET") {
+      value = args[1];
+      value_sequence = invocation.gate = ++last;
+      reply.ok();
+    } else if (name == "GET") {
+      invocation.gate = value_sequence;
+      reply.bulk(value);
+    } else if (name == "OLD") {
+      invocation.gate = 1;
+      reply.simple("old");
+    } else if (name == "FAULT") {
+      int wanted = std::stoi(std::string(args[1]));
+      if (invocation.read.restarts < wanted) {
+        ++invocation.read.restarts;
+        return RunResult::kFault;
+      }
+      reply.bulk(args[2]);
+    } else if (name == "WAIT") {
+      if (!admitting) {
+        invocation.wait_us = 5000;
+        return RunResult::kWait;
+      }
+      reply.bulk(args[1]);
+    } else if (name == "SUSPEND") {
+      suspended.push_back(invocation.resume);
+      return RunResult::kSuspended;
+    } else if (name == "STREAM") {
+      int pieces = std::stoi(std::string(args[1]));
+      reply.array(static_cast<uint64_t>(pieces));
+      invocation.stream =
+          std::make_unique<TestStream>(pieces, std::stoi(std::string(args[2])), value_sequence, &streams);
+      return RunResult::kStream;
+    } else if (name == "BIG") {
+      reply.bulk(std::string(std::stoul(std::string(args[1])), 'b'));
+    } else if (name == "QUIT") {
+      client.close_after_reply = true;
+      reply.ok();
+    } else if (name == "LOGIN") {
+      client.authenticated = true;
+      reply.ok();
+    } else {
+      reply.simple("PONG");
+    }
+    return RunResult::kDone;
+  }
+  void probe(const ClientState&, const std::vector<std::string_view>& args, ReadContext&) override {
+    probed.push_back(std::string(args[0]));
+  }
+  void fetch(ReadContext& read, std::function<void()> done) override {
+    read.misses.clear();
+    fetches.push_back(std::move(done));
+  }
+  void end_of_turn() override { ++turns; }
+
+  void finish_fetch() {
+    auto done = std::move(fetches.front());
+    fetches.pop_front();
+    done();
+  }
+  void resume(const std::string& text, Sequence gate) {
+    auto call = suspended.front();
+    suspended.pop_front();
+    call(gate, [text](OutputBuffer& out, int protocol) { Reply(out, protocol).bulk(text); });
+  }
+
+  std::string value;
+  Sequence value_sequence = 0;
+  Sequence last = 1;
+  bool admitting = false;
+  int runs = 0, turns = 0, streams = 0;
+  std::vector<std::string> probed;
+  std::deque<std::function<void()>> fetches;
+  std::deque<std::function<void(Sequence, std::function<void(OutputBuffer&, int)>)>> suspended;
+};
+
+struct Fixture {
+  TestClock clock;
+  TestBackend backend;
+  ClientLimits limits;
+  std::deque<Wire> wires;
+  Clients clients{backend, clock};
+
+  Fixture() {
+    clients.set_limits(limits);
+    clients.release(1);
+  }
+  Wire& connect(Peer peer = {"127.0.0.1:1", "127.0.0.1:6379"}) {
+    Wire& wire = wires.emplace_back();
+    wire.connection = clients.add(std::make_unique<TestTransport>(wire), std::move(peer));
+    return wire;
+  }
+  // Bytes as the loop would bring them, without a turn.
+  void feed(Wire& wire, std::string_view bytes) {
+    while (!bytes.empty() && wire.open) {
+      Connection::Room room = wire.connection->read_room();
+      size_t n = std::min(room.size, bytes.size());
+      std::memcpy(room.data, bytes.data(), n);
+      bytes.remove_prefix(n);
+      wire.connection->received(n);
+    }
+  }
+  // Turns until nothing goes on by itself.
+  void turn() {
+    do clients.end_of_turn();
+    while (clients.has_work());
+  }
+  std::string ask(Wire& wire, std::string_view bytes) {
+    feed(wire, bytes);
+    turn();
+    return wire.take();
+  }
+};
+
+TEST_CASE("connection: a pipeline is answered in order with one write") {
+  Fixture f;
+  Wire& wire = f.connect();
+  CHECK(f.ask(wire, "PING\r\nOLD\r\nBIG 3\r\n") == "+PONG\r\n+old\r\n$3\r\nbbb\r\n");
+  CHECK(wire.writes == 1);
+  CHECK(f.backend.turns == 1);
+}
+
+TEST_CASE("connection: the same replies wherever the pipeline is cut") {
+  std::string request = "PING\r\n*2\r\n$3\r\nBIG\r\n$1\r\n5\r\nFAULT 1 x\r\nOLD\r\n*1\r\n$4\r\nPING\r\n";
+  std::string expected = "+PONG\r\n$5\r\nbbbbb\r\n$1\r\nx\r\n+old\r\n+PONG\r\n";
+  for (size_t cut = 1; cut < request.size(); ++cut) {
+    for (bool turn_between : {false, true}) {
+      Fixture f;
+      Wire& wire = f.connect();
+      f.feed(wire, request.substr(0, cut));
+      if (turn_between) f.turn();
+      f.feed(wire, request.substr(cut));
+      f.turn();
+      if (!f.backend.fetches.empty()) f.backend.finish_fetch();
+      f.turn();
+      INFO("cut at " << cut << " turn between: " << turn_between);
+      CHECK(wire.take() == expected);
+    }
+  }
+  Fixture f;
+  Wire& wire = f.connect();
+  for (char c : request) {
+    f.feed(wire, {&c, 1});
+    f.turn();
+    if (!f.backend.fetches.empty()) f.backend.finish_fetch();
+  }
+  f.turn();
+  CHECK(wire.take() == expected);
+}
+
+TEST_CASE("gate: a write's reply and a read of it wait; what is durable does not") {
+  Fixture f;
+  Wire& writer = f.connect();
+  Wire& reader = f.connect();
+  CHECK(f.ask(writer, "SET a\r\n") == "");
+  CHECK(f.ask(reader, "GET\r\n") == "");  // it saw a write that is not durable yet
+  Wire& quiet = f.connect();
+  CHECK(f.ask(quiet, "OLD\r\nPING\r\n") == "+old\r\n+PONG\r\n");
+  f.clients.release(2);
+  f.turn();
+  CHECK(writer.take() == "+OK\r\n");
+  CHECK(reader.take() == "$1\r\na\r\n");
+}
+
+TEST_CASE("gate: replies leave up to the first that is not durable, in order") {
+  Fixture f;
+  Wire& wire = f.connect();
+  CHECK(f.ask(wire, "OLD\r\nSET a\r\nPING\r\nSET b\r\nOLD\r\nSET c\r\n") == "+old\r\n");
+  f.clients.release(2);
+  f.turn();
+  CHECK(wire.take() == "+OK\r\n+PONG\r\n");
+  f.clients.release(4);
+  f.turn();
+  CHECK(wire.take() == "+OK\r\n+old\r\n+OK\r\n");
+  CHECK(f.ask(wire, "GET\r\n") == "$1\r\nc\r\n");
+}
+
+TEST_CASE("gate: open with everysec and no") {
+  Fixture f;
+  Wire& wire = f.connect();
+  CHECK(f.ask(wire, "SET a\r\n") == "");
+  f.clients.release(Clients::kEverything);
+  f.turn();
+  CHECK(wire.take() == "+OK\r\n");
+  CHECK(f.ask(wire, "SET b\r\nGET\r\n") == "+OK\r\n$1\r\nb\r\n");
+}
+
+TEST_CASE("gate: after a failed sync what waits becomes one error and the connection closes") {
+  Fixture f;
+  Wire& wire = f.connect();
+  Wire& quiet = f.connect();
+  CHECK(f.ask(wire, "OLD\r\nSET a\r\nGET\r\n") == "+old\r\n");
+  f.clients.fence(1, "disk on fire");
+  f.turn();
+  CHECK(wire.take() == "-MISCONF varve cannot make writes durable any more, restart it: disk on fire\r\n");
+  CHECK_FALSE(wire.open);
+  CHECK(f.ask(quiet, "OLD\r\n") == "+old\r\n");  // durable data stays readable
+  CHECK(f.ask(quiet, "OLD\r\nGET\r\nOLD\r\n") ==
+        "+old\r\n-MISCONF varve cannot make writes durable any more, restart it: disk on fire\r\n");
+  CHECK_FALSE(quiet.open);
+}
+
+TEST_CASE("parked: the commands behind keep their order and are probed") {
+  Fixture f;
+  Wire& wire = f.connect();
+  Wire& other = f.connect();
+  CHECK(f.ask(wire, "PING\r\nFAULT 2 x\r\nOLD\r\nPING\r\n") == "+PONG\r\n");
+  CHECK(f.backend.probed == std::vector<std::string>{"OLD", "PING"});
+  CHECK(f.ask(wire, "BIG 1\r\n") == "");
+  CHECK(f.ask(other, "PING\r\n") == "+PONG\r\n");
+  f.backend.finish_fetch();
+  f.turn();
+  CHECK(wire.take() == "");  // a second fault
+  REQUIRE(f.backend.fetches.size() == 1);
+  f.backend.finish_fetch();
+  f.turn();
+  CHECK(wire.take() == "$1\r\nx\r\n+old\r\n+PONG\r\n$1\r\nb\r\n");
+}
+
+TEST_CASE("parked: not admitted commands run first come first served") {
+  Fixture f;
+  Wire& a = f.connect();
+  Wire& b = f.connect();
+  f.ask(a, "WAIT a\r\nPING\r\n");
+  f.ask(b, "WAIT b\r\n");
+  CHECK(f.clients.waiting() == 2);
+  CHECK(f.clients.wake_at_us() == f.clock.now + 5000);
+  int runs = f.backend.runs;
+  f.turn();
+  CHECK(f.backend.runs == runs);  // not before its time
+  f.clock.now += 5000;
+  f.turn();
+  CHECK(f.backend.runs == runs + 1);  // the first is refused again: the second need not ask
+  f.backend.admitting = true;
+  f.clients.admission_changed();
+  CHECK(f.clients.has_work());
+  f.turn();
+  CHECK(a.take() == "$1\r\na\r\n+PONG\r\n");
+  CHECK(b.take() == "$1\r\nb\r\n");
+  CHECK(f.clients.waiting() == 0);
+  CHECK(f.clients.wake_at_us() == 0);
+}
+
+TEST_CASE("suspended: the client's next command waits for the reply, which passes the gate") {
+  Fixture f;
+  Wire& wire = f.connect();
+  CHECK(f.ask(wire, "SUSPEND\r\nPING\r\n") == "");
+  f.backend.resume("done", 2);
+  f.turn();
+  CHECK(wire.take() == "");
+  f.clients.release(2);
+  f.turn();
+  CHECK(wire.take() == "$4\r\ndone\r\n+PONG\r\n");
+}
+
+std::string stream_text(int pieces) {
+  std::string text = fmt::format("*{}\r\n", pieces);
+  for (int i = pieces; i > 0; --i) text += fmt::format("$8\r\n{:08}\r\n", i);
+  return text;
+}
+
+TEST_CASE("stream: goes on as the reader takes it, and through a fault") {
+  Fixture f;
+  f.limits.output_soft = 1 << 20;
+  f.clients.set_limits(f.limits);
+  Wire& wire = f.connect();
+  wire.room = 100'000;
+  std::string expected = stream_text(100'000) + "+PONG\r\n";
+  f.feed(wire, "STREAM 100000 50000\r\nPING\r\n");
+  f.turn();
+  size_t largest = 0;
+  for (int i = 0; i < 1000 && wire.sent.size() < expected.size(); ++i) {
+    largest = std::max(largest, wire.connection->memory_used());
+    if (!f.backend.fetches.empty()) f.backend.finish_fetch();
+    if (wire.room == 0) {
+      wire.room = 100'000;
+      wire.connection->writable();
+    }
+    f.turn();
+  }
+  CHECK(wire.take() == expected);
+  CHECK(largest < 700'000);
+  CHECK(f.backend.streams == 0);
+}
+
+TEST_CASE("stream: waits for the gate as a whole, and breaks off on an error") {
+  Fixture f;
+  Wire& wire = f.connect();
+  CHECK(f.ask(wire, "SET a\r\nSTREAM 3 0\r\n") == "");
+  f.clients.release(2);
+  f.turn();
+  CHECK(wire.take() == "+OK\r\n" + stream_text(3));
+  f.ask(wire, "STREAM 30000 -5\r\n");
+  CHECK_FALSE(wire.open);
+  CHECK(f.backend.streams == 0);
+}
+
+TEST_CASE("stream: a reader that takes nothing is cut off") {
+  Fixture f;
+  Wire& wire = f.connect();
+  wire.room = 10;
+  f.ask(wire, "STREAM 100000 0\r\n");
+  f.clock.now += 59'000'000;
+  f.clients.tick();
+  CHECK(wire.open);
+  f.clock.now += 2'000'000;
+  f.clients.tick();
+  CHECK_FALSE(wire.open);
+  f.turn();
+  CHECK(f.backend.streams == 0);
+}
+
+TEST_CASE("disconnect while something is under way: nothing comes back to it") {
+  for (const char* request :
+       {"FAULT 1 x\r\nPING\r\n", "WAIT a\r\nPING\r\n", "SUSPEND\r\nPING\r\n", "STREAM 100000 100000\r\n",
+        "STREAM 100000 0\r\n", "SET a\r\n", "SET a\r\nFAULT 1 x\r\n"}) {
+    for (bool turn_before : {false, true}) {
+      for (bool bury : {false, true}) {
+        INFO(request << " turn before: " << turn_before << " buried: " << bury);
+        Fixture f;
+        Wire& wire = f.connect();
+        wire.room = 100;
+        f.feed(wire, request);
+        if (turn_before) f.turn();
+        wire.connection->lost("reset by peer");
+        CHECK_FALSE(wire.open);
+        if (bury) f.turn();
+        std::string sent = wire.sent;
+        if (!f.backend.fetches.empty()) f.backend.finish_fetch();
+        if (!f.backend.suspended.empty()) f.backend.resume("late", 0);
+        f.backend.admitting = true;
+        f.clients.admission_changed();
+        f.clients.release(100);
+        f.turn();
+        CHECK(wire.sent == sent);
+        CHECK(f.clients.count() == 0);
+        CHECK(f.clients.memory_used() == 0);
+        CHECK(f.clients.parked() == 0);
+        CHECK(f.backend.streams == 0);
+        f.turn();
+      }
+    }
+  }
+}
+
+TEST_CASE("disconnect: the server goes while fetches are in flight") {
+  auto f = std::make_unique<Fixture>();
+  Wire& wire = f->connect();
+  f->feed(wire, "FAULT 1 x\r\n");
+  f->clients.close_all("server stops");
+  CHECK(f->clients.count() == 0);
+  f->backend.finish_fetch();
+  f->turn();
+}
+
+TEST_CASE("half closed: what was asked is still answered, then it closes") {
+  Fixture f;
+  Wire& wire = f.connect();
+  f.feed(wire, "SET a\r\nFAULT 1 x\r\nPING\r\nPIN");
+  wire.connection->end_of_input();
+  f.turn();
+  CHECK(wire.open);
+  f.clients.release(2);
+  f.backend.finish_fetch();
+  f.turn();
+  CHECK(wire.take() == "+OK\r\n$1\r\nx\r\n+PONG\r\n");
+  CHECK_FALSE(wire.open);
+  Wire& waiting = f.connect();
+  f.feed(waiting, "SUSPEND\r\n");
+  waiting.connection->end_of_input();
+  CHECK_FALSE(waiting.open);
+}
+
+TEST_CASE("QUIT and protocol errors: the reply leaves, later commands do not run") {
+  Fixture f;
+  Wire& quit = f.connect();
+  CHECK(f.ask(quit, "PING\r\nQUIT\r\nPING\r\n") == "+PONG\r\n+OK\r\n");
+  CHECK_FALSE(quit.open);
+  Wire& bad = f.connect();
+  CHECK(f.ask(bad, "SET a\r\n*1\r\n$-1\r\nPING\r\n") == "");
+  CHECK(bad.open);  // its SET is not durable yet
+  f.clients.release(2);
+  f.turn();
+  CHECK(bad.take() == "+OK\r\n-ERR Protocol error: invalid bulk length\r\n");
+  CHECK_FALSE(bad.open);
+  CHECK(f.clients.stats().protocol_errors == 1);
+}
+
+TEST_CASE("HTTP closes at once") {
+  Fixture f;
+  for (const char* request : {"POST / HTTP/1.1\r\nPING\r\n", "hOsT: localhost\r\nPING\r\n"}) {
+    Wire& wire = f.connect();
+    int runs = f.backend.runs;
+    CHECK(f.ask(wire, request) == "");
+    CHECK_FALSE(wire.open);
+    CHECK(f.backend.runs == runs);
+  }
+}
+
+TEST_CASE("a turn is bounded, and goes on without new input") {
+  Fixture f;
+  Wire& wire = f.connect();
+  Wire& other = f.connect();
+  std::string many;
+  for (int i = 0; i < 1000; ++i) many += "PING\r\n";
+  f.feed(wire, many);
+  CHECK(f.backend.runs == Clients::kCommandsPerTurn);
+  CHECK_FALSE(wire.reading == false);
+  f.feed(other, "OLD\r\n");
+  f.clients.end_of_turn();
+  CHECK(other.take() == "+old\r\n");
+  CHECK(f.clients.has_work());
+  f.turn();
+  CHECK(f.backend.runs == 1001);
+  CHECK(wire.take().size() == 7000);
+}
+
+TEST_CASE("output: a client that does not read is not read from, and goes on when it reads") {
+  Fixture f;
+  f.limits.output_soft = 1000;
+  f.clients.set_limits(f.limits);
+  Wire& wire = f.connect();
+  wire.room = 0;
+  std::string many;
+  for (int i = 0; i < 100; ++i) many += "BIG 100\r\n";
+  f.ask(wire, many);
+  int before = f.backend.runs;
+  CHECK(before == 10);
+  CHECK_FALSE(wire.reading);
+  CHECK(wire.open);
+  wire.room = SIZE_MAX;
+  wire.connection->writable();
+  f.turn();
+  CHECK(f.backend.runs == 100);
+  CHECK(wire.take().size() == 100 * 108);
+  CHECK(wire.reading);
+}
+
+TEST_CASE("output: replies that wait for the disk count too") {
+  Fixture f;
+  f.limits.output_soft = 1000;
+  f.clients.set_limits(f.limits);
+  Wire& wire = f.connect();
+  std::string many = "SET a\r\n";
+  for (int i = 0; i < 100; ++i) many += "BIG 100\r\n";
+  f.ask(wire, many);
+  CHECK(f.backend.runs == 11);
+  f.clients.release(2);
+  f.turn();
+  CHECK(f.backend.runs == 101);
+  CHECK(wire.take().size() == 5 + 100 * 108);
+}
+
+TEST_CASE("output: the hard limit closes, the soft one after its time") {
+  Fixture f;
+  f.limits.output = {5000, 1000, 10};
+  f.clients.set_limits(f.limits);
+  Wire& wire = f.connect();
+  wire.room = 0;
+  f.ask(wire, "BIG 6000\r\n");
+  CHECK_FALSE(wire.open);
+  Wire& slow = f.connect();
+  slow.room = 0;
+  f.ask(slow, "BIG 2000\r\n");
+  CHECK(slow.open);
+  f.clock.now += 1'000'000;
+  f.clients.tick();
+  f.clock.now += 10'000'000;
+  f.clients.tick();
+  CHECK(slow.open);
+  f.clock.now += 1'000'000;
+  f.clients.tick();
+  CHECK_FALSE(slow.open);
+  CHECK(f.clients.stats().output_limit_closes == 2);
+}
+
+TEST_CASE("input: the query limit closes; a declared length alone takes no memory") {
+  Fixture f;
+  f.limits.query_buffer = 100'000;
+  f.clients.set_limits(f.limits);
+  Wire& wire = f.connect();
+  f.ask(wire, "*2\r\n$4\r\nPING\r\n$400000000\r\n");
+  CHECK(wire.connection->memory_used() < 64 * 1024);
+  f.ask(wire, std::string(90'000, 'x'));
+  CHECK(wire.open);
+  CHECK(wire.connection->memory_used() < 400'000);
+  f.ask(wire, std::string(20'000, 'x'));
+  CHECK_FALSE(wire.open);
+  CHECK(f.clients.stats().query_limit_closes == 1);
+}
+
+TEST_CASE("input: a big argument in pieces comes through whole") {
+  Fixture f;
+  Wire& wire = f.connect();
+  std::string big(3'000'000, 'v');
+  CHECK(f.ask(wire, fmt::format("PING\r\n*2\r\n$3\r\nSET\r\n${}\r\n{}\r\nPING\r\n", big.size(), big)) ==
+        "+PONG\r\n");
+  CHECK(f.backend.value == big);
+  f.clients.release(2);
+  f.turn();
+  CHECK(wire.take() == "+OK\r\n+PONG\r\n");
+  CHECK(wire.connection->memory_used() < 100'000);
+}
+
+TEST_CASE("input: a client that always leaves half a request behind does not grow") {
+  Fixture f;
+  Wire& wire = f.connect();
+  std::string big(3'000'000, 'v');
+  f.ask(wire, fmt::format("*2\r\n$4\r\nPING\r\n${}\r\n{}\r\nPI", big.size(), big));
+  for (int i = 0; i < 20'000; ++i) f.ask(wire, "NG\r\nPING\r\nPING\r\nPING\r\nPI");
+  CHECK(f.backend.runs == 1 + 80'000);
+  CHECK(wire.connection->memory_used() < 100'000);
+}
+
+TEST_CASE("input: half a request costs no more than a page") {
+  Fixture f;
+  Wire& wire = f.connect();
+  f.ask(wire, "*1\r\n$4\r\nPI");
+  CHECK(wire.connection->memory_used() < 7'000);
+}
+
+TEST_CASE("parked: reading goes on up to a bound only") {
+  Fixture f;
+  Wire& wire = f.connect();
+  f.ask(wire, "FAULT 1 x\r\n");
+  CHECK(wire.reading);
+  std::string many;
+  for (int i = 0; i < 20'000; ++i) many += "PING\r\n";
+  f.ask(wire, many);
+  CHECK_FALSE(wire.reading);
+  f.backend.finish_fetch();
+  f.turn();
+  CHECK(wire.reading);
+  CHECK(wire.take().size() == 7 + 20'000 * 7);
+}
+
+TEST_CASE("unauthenticated clients get less of everything") {
+  Fixture f;
+  f.limits.password = true;
+  f.clients.set_limits(f.limits);
+  Wire& args = f.connect();
+  CHECK(f.ask(args, "*11\r\n") == "-ERR Protocol error: unauthenticated multibulk length\r\n");
+  CHECK_FALSE(args.open);
+  Wire& bulk = f.connect();
+  CHECK(f.ask(bulk, "*1\r\n$16385\r\n") == "-ERR Protocol error: unauthenticated bulk length\r\n");
+  Wire& output = f.connect();
+  output.room = 0;
+  std::string many;
+  for (int i = 0; i < 10'000; ++i) many += "PING\r\n";
+  f.ask(output, many);
+  CHECK_FALSE(output.reading);
+  CHECK(output.connection->memory_used() < 200'000);
+  // The password may be the first command of a pipeline.
+  Wire& wire = f.connect();
+  CHECK(f.ask(wire, "LOGIN\r\n*11\r\n  \r\n") == "+OK\r\n-ERR Protocol error: expected '$', got ' '\r\n");
+}
+
+TEST_CASE("accepting: maxclients, protected mode") {
+  Fixture f;
+  f.limits.maxclients = 1;
+  f.clients.set_limits(f.limits);
+  Wire& first = f.connect();
+  Wire& second = f.connect();
+  CHECK(second.connection == nullptr);
+  CHECK(second.take() == "-ERR max number of clients reached\r\n");
+  CHECK_FALSE(second.open);
+  first.connection->lost("gone");
+  f.turn();
+  Peer stranger{"10.0.0.1:5", "10.0.0.2:6379"};
+  stranger.loopback = false;
+  Wire& denied = f.connect(stranger);
+  CHECK(denied.take() == kProtectedModeError);
+  f.limits.password = true;
+  f.clients.set_limits(f.limits);
+  CHECK(f.connect(stranger).open);
+  CHECK(f.clients.stats().rejected == 1);
+  CHECK(f.clients.stats().denied == 1);
+}
+
+TEST_CASE("memory of all clients: the largest goes") {
+  Fixture f;
+  f.limits.memory = 300'000;
+  f.clients.set_limits(f.limits);
+  Wire& small = f.connect();
+  Wire& large = f.connect();
+  Wire& kept = f.connect();
+  kept.connection->state().no_evict = true;
+  for (Wire* wire : {&small, &large, &kept}) wire->room = 0;
+  f.ask(kept, "BIG 150000\r\n");
+  f.ask(small, "BIG 50000\r\n");
+  CHECK(large.open);
+  f.ask(large, "BIG 120000\r\n");
+  CHECK_FALSE(large.open);
+  CHECK(small.open);
+  CHECK(kept.open);
+  CHECK(f.clients.stats().evicted == 1);
+  CHECK(f.clients.count() == 2);
+}
+
+TEST_CASE("timeout: an idle client goes, one that waits for its command does not") {
+  Fixture f;
+  f.limits.timeout_s = 10;
+  f.clients.set_limits(f.limits);
+  Wire& idle = f.connect();
+  Wire& parked = f.connect();
+  f.ask(parked, "SUSPEND\r\n");
+  f.clock.now += 11'000'000;
+  f.clients.tick();
+  CHECK_FALSE(idle.open);
+  CHECK(parked.open);
+}
+
+TEST_CASE("shutdown: what is finished is sent, what waits is dropped") {
+  Fixture f;
+  Wire& writer = f.connect();
+  Wire& parked = f.connect();
+  Wire& idle = f.connect();
+  f.ask(writer, "SET a\r\n");
+  f.ask(parked, "FAULT 1 x\r\n");
+  f.clients.finish_all();
+  f.turn();
+  CHECK_FALSE(idle.open);
+  CHECK_FALSE(parked.open);
+  CHECK(writer.open);
+  CHECK_FALSE(f.clients.all_idle());
+  f.feed(writer, "PING\r\n");
+  f.clients.release(2);
+  f.turn();
+  CHECK(writer.take() == "+OK\r\n");
+  CHECK(f.clients.all_idle());
+  f.backend.finish_fetch();
+  f.turn();
+}
+
+TEST_CASE("kill: another client at once, oneself behind the reply") {
+  Fixture f;
+  Wire& a = f.connect();
+  Wire& b = f.connect();
+  CHECK(f.clients.kill(b.connection->id(), a.connection->id()));
+  CHECK_FALSE(b.open);
+  CHECK(f.clients.kill(a.connection->id(), a.connection->id()));
+  CHECK(a.open);
+  f.feed(a, "");
+  CHECK_FALSE(f.clients.kill(12345, a.connection->id()));
+  CHECK(f.clients.states().size() == 1);
+}
+
+}  // namespace
+}  // namespace varve

@@ -1,0 +1,159 @@
+// Goal: records and keys come back as they were written, sort as they must, and damage is seen. The bytes
+// themselves are pinned down: they are a disk format.
+#include "keyspace/entry_format.h"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <string>
+
+#include "base/random.h"
+#include "support/script.h"
+
+namespace varve {
+namespace {
+
+std::string hex(std::string_view bytes) {
+  std::string out;
+  for (char c : bytes) out += fmt::format("{:02x}", static_cast<unsigned char>(c));
+  return out;
+}
+
+std::string encoded(const Record& record) {
+  std::string bytes;
+  encode_record(record, &bytes);
+  return bytes;
+}
+
+TEST_CASE("entry format: the bytes of records") {
+  CHECK(hex(encoded({.payload = "hi"})) == "00006869");
+  CHECK(hex(encoded({.form = StringForm::kRaw, .expire_ms = 300, .payload = "hi"})) == "0011ac026869");
+  CHECK(hex(encoded({.form = StringForm::kNotInteger, .payload = "3"})) == "000833");
+  Record segmented{.encoding = Encoding::kElements, .collection = 5, .count = 5000};
+  CHECK(hex(encoded(segmented)) == "1006058827");
+  Record hash{
+      .type = ValueType::kHash, .encoding = Encoding::kElements, .expire_ms = 1, .collection = 7, .count = 2};
+  CHECK(hex(encoded(hash)) == "1407010702");
+}
+
+TEST_CASE("entry format: the bytes of keys") {
+  EngineKey key;
+  make_metadata_key(1, "ab", &key);
+  CHECK(hex(key) == "02000000016162");
+  make_segment_key(258, 3, &key);
+  CHECK(hex(key) == "03000000000000010200000003");
+  make_hint_key(256, 2, "k", &key);
+  CHECK(hex(key) == "01650000000000000100000000026b");
+  make_database_key(7, &key);
+  CHECK(hex(key) == "016400000007");
+  CHECK(hex(identity_key()) == "0169");
+  CHECK(hex(next_database_key()) == "016e");
+  make_metadata_key(9, std::string(1000, 'x'), &key);
+  CHECK(key.view().size() == 1005);
+}
+
+TEST_CASE("entry format: random records come back") {
+  uint64_t seed = test::test_seed(20);
+  CAPTURE(seed);
+  Random random(seed);
+  for (int i = 0; i < 2000; ++i) {
+    std::string payload(random.below(20), 'p');
+    Record record;
+    record.type = static_cast<ValueType>(random.below(kMaxValueType + 1));
+    record.form = static_cast<StringForm>(random.below(3));
+    if (random.one_in(2))
+      record.expire_ms = static_cast<int64_t>(random.next() >> (1 + random.below(62)) | 1);
+    if (random.one_in(2)) {
+      record.encoding = Encoding::kElements;
+      record.collection = random.next() >> random.below(60) | 1;
+      record.count = random.next() >> random.below(64);
+    }
+    record.payload = payload;
+    std::string bytes = encoded(record);
+    Record back;
+    REQUIRE(decode_record(bytes, &back));
+    CHECK(back == record);
+    // Cut short: refused, or what is left is a shorter payload.
+    for (size_t n = 0; n + payload.size() < bytes.size(); ++n) {
+      CHECK_FALSE(decode_record(std::string_view(bytes).substr(0, n), &back));
+    }
+  }
+}
+
+TEST_CASE("entry format: what cannot be understood is refused") {
+  Record record;
+  for (std::string_view bad : {std::string_view("\x06\x00", 2),          // an unknown type
+                               std::string_view("\x30\x00", 2),          // an unknown encoding
+                               std::string_view("\x00\x20", 2),          // an unknown flag
+                               std::string_view("\x00\x01\x00", 3),      // expires at 0
+                               std::string_view("\x10\x04\x05", 3),      // elements without a collection
+                               std::string_view("\x10\x06\x00\x05", 4),  // collection 0
+                               std::string_view("\x00\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12)}) {
+    CAPTURE(hex(bad));
+    CHECK_FALSE(decode_record(bad, &record));
+  }
+}
+
+TEST_CASE("entry format: keys are parsed back and stay in their ranges") {
+  EngineKey key;
+  DatabaseId database = 0;
+  std::string_view user_key;
+  make_metadata_key(0xfffffffe, "k\xff", &key);
+  REQUIRE(parse_metadata_key(key, &database, &user_key));
+  CHECK(database == 0xfffffffe);
+  CHECK(user_key == "k\xff");
+  CHECK(metadata_range(0xfffffffe).contains(key));
+  CHECK_FALSE(metadata_range(0xfffffffd).contains(key));
+
+  int64_t expire_ms = 0;
+  make_hint_key(1'700'000'000'123, 3, "", &key);
+  REQUIRE(parse_hint_key(key, &expire_ms, &database, &user_key));
+  CHECK(expire_ms == 1'700'000'000'123);
+  CHECK(database == 3);
+  CHECK(user_key.empty());
+  CHECK(hint_range().contains(key));
+  CHECK_FALSE(parse_metadata_key(key, &database, &user_key));
+
+  make_segment_key(41, 7, &key);
+  CHECK(collection_range(41).contains(key));
+  CHECK_FALSE(collection_range(40).contains(key));
+  CHECK_FALSE(collection_range(42).contains(key));
+
+  // Time orders hints before anything else does.
+  EngineKey later;
+  make_hint_key(255, 9, "z", &key);
+  make_hint_key(256, 1, "a", &later);
+  CHECK(key.view() < later.view());
+}
+
+TEST_CASE("entry format: the end of a prefix") {
+  CHECK(prefix_end("ab") == "ac");
+  CHECK(prefix_end(std::string("a\xff\xff")) == "b");
+  CHECK(prefix_end(std::string("\xff\xff")).empty());
+}
+
+TEST_CASE("entry format: what flush and compaction may know") {
+  KeyspaceInspector inspector;
+  EngineKey key;
+  make_metadata_key(4, "k", &key);
+  std::string plain = encoded({.expire_ms = 9, .payload = "v"});
+  CHECK_FALSE(inspector.traits(key, plain).owns_collection);
+  CHECK(inspector.traits(key, plain).expire_ms == 9);
+  RecordInspector::Death death = inspector.death(key, plain);
+  CHECK(death.counted);
+  CHECK(death.counter_id == 4);
+  CHECK_FALSE(death.garbage.has_value());
+
+  std::string owner = encoded({.encoding = Encoding::kElements, .collection = 11, .count = 1});
+  CHECK(inspector.traits(key, owner).owns_collection);
+  death = inspector.death(key, owner);
+  REQUIRE(death.garbage.has_value());
+  CHECK(*death.garbage == collection_range(11));
+
+  make_segment_key(11, 0, &key);
+  CHECK_FALSE(inspector.death(key, "bytes").counted);
+  CHECK_FALSE(inspector.traits(key, owner).owns_collection);
+}
+
+}  // namespace
+}  // namespace varve
