@@ -15,6 +15,9 @@ class CachedSource final : public BlockSource {
   Status status() const override { return status_; }
 
  private:
+  // Why an earlier run's fetch of the block failed, or null.
+  const Status* failed_before(const TableRef& table, BlockHandle handle) const;
+  IterState read_nowait(const TableRef& table, BlockHandle handle, BlockKind kind, BlockRef* out);
   // Debug setting random_miss_one_in.
   bool pretend_miss();
   IterState fail(const Status& status);

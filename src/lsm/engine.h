@@ -182,8 +182,9 @@ class Engine {
   // --- reading ---
   ReadState get(ReadContext& context, std::string_view key, ReadValue* out,
                 const Snapshot* snapshot = nullptr);
-  // Looks only at memory: kFound/kAbsent if memory and filters settle it, kFault if they cannot tell. Reads
-  // nothing, notes no misses. For blind writes.
+  // Looks only at memory: kFound/kAbsent if memory and filters settle it, kFault if they cannot tell. Never touches
+  // the disk, notes no misses; while the block cache has room, blocks in the system's page cache count as memory. For
+  // blind writes.
   ReadState get_in_memory(std::string_view key, ReadValue* out);
   // Keys in [begin, end); an empty end means no bound. `keep_in_cache` false for long scans.
   std::unique_ptr<LiveIterator> new_iterator(ReadContext& context, std::string_view begin,

@@ -154,9 +154,11 @@ EngineStats Engine::Impl::stats() const {
   s.quarantined_tables = version_->quarantined.size();
   s.memtable_bytes = active_->memory_used();
   s.memtable_entries = active_->entry_count();
+  s.blind_records += active_->blind_adds();
   for (const auto& memtable : frozen_) {
     s.memtable_bytes += memtable->memory_used();
     s.memtable_entries += memtable->entry_count();
+    s.blind_records += memtable->blind_adds();
   }
   s.frozen_memtables = frozen_.size();
   s.cache_bytes = cache_.memory_used();

@@ -23,20 +23,10 @@ IterState CachedSource::get(const TableRef& table, BlockHandle handle, BlockKind
       *out = std::move(cached);
       return IterState::kValid;
     }
-  } else if (context_ != nullptr) {
-    for (const ReadContext::Failure& failure : context_->failures) {
-      if (failure.file_number == table->meta.number && failure.offset == handle.offset)
-        return fail(failure.status);
-    }
-    Buffer stored;
-    if (engine_.options_.random_miss_one_in == 0 &&
-        table->file->read_at_nowait(handle.offset, stored_block_size(handle), &stored)) {
-      ++engine_.counts_.nowait_reads;
-      auto block = decode_block(*table, handle, kind, stored.view());
-      if (!block) return fail(block.status());
-      *out = engine_.cache_.insert(table->meta.number, handle.offset, block.take());
-      return IterState::kValid;
-    }
+  } else {
+    if (const Status* failed = failed_before(table, handle)) return fail(*failed);
+    IterState state = read_nowait(table, handle, kind, out);
+    if (state != IterState::kMiss) return state;
   }
   if (context_ == nullptr) return IterState::kMiss;
   if (context_->blocking) {
@@ -51,6 +41,29 @@ IterState CachedSource::get(const TableRef& table, BlockHandle handle, BlockKind
   }
   context_->misses.push_back({table, handle, kind});
   return IterState::kMiss;
+}
+
+const Status* CachedSource::failed_before(const TableRef& table, BlockHandle handle) const {
+  if (context_ == nullptr) return nullptr;
+  for (const ReadContext::Failure& failure : context_->failures) {
+    if (failure.file_number == table->meta.number && failure.offset == handle.offset) return &failure.status;
+  }
+  return nullptr;
+}
+
+// A read that cannot block: kMiss if it would. Reads of memory only (blind writes) try it only while the cache has room, so
+// that a data set that fits is soon known, and a larger one costs a write nothing.
+IterState CachedSource::read_nowait(const TableRef& table, BlockHandle handle, BlockKind kind, BlockRef* out) {
+  if (engine_.options_.random_miss_one_in > 0) return IterState::kMiss;
+  const BlockCache& cache = engine_.cache_;
+  if (context_ == nullptr && cache.memory_used() > cache.capacity() / 4 * 3) return IterState::kMiss;
+  Buffer stored;
+  if (!table->file->read_at_nowait(handle.offset, stored_block_size(handle), &stored)) return IterState::kMiss;
+  ++engine_.counts_.nowait_reads;
+  auto block = decode_block(*table, handle, kind, stored.view());
+  if (!block) return fail(block.status());
+  *out = engine_.cache_.insert(table->meta.number, handle.offset, block.take());
+  return IterState::kValid;
 }
 
 bool CachedSource::pretend_miss() {

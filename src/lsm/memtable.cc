@@ -171,6 +171,7 @@ void MemTable::add(Sequence sequence, Kind kind, bool blind, std::string_view ke
   VARVE_CHECK(kind == Kind::kPut || (kind == Kind::kDelete && value.empty()));
   VARVE_CHECK(key.size() <= kMaxEngineKeySize && value.size() <= kMaxEngineValueSize);
   note_sequence(sequence);
+  if (blind) ++blind_adds_;
   MemTableEntry* entry = core_->find(key, key_hash);
   if (entry == nullptr) {
     entry = core_->new_entry(Tag::make(sequence, kind, blind), key, value, key_hash);

@@ -66,6 +66,8 @@ class MemTable {
 
   size_t memory_used() const;    // bytes of arena, tree and hash index, wasted bytes included
   uint64_t entry_count() const;  // entries reachable, versions included
+  // Blind records added: at least as many as still carry the mark.
+  uint64_t blind_adds() const { return blind_adds_; }
   bool empty() const { return entry_count() == 0 && range_tombstones_.empty() && counters_.empty(); }
   Sequence first_sequence() const { return first_sequence_; }  // 0 when nothing was added
   Sequence last_sequence() const { return last_sequence_; }
@@ -80,6 +82,7 @@ class MemTable {
   std::map<uint32_t, int64_t> counters_;
   Sequence first_sequence_ = 0;
   Sequence last_sequence_ = 0;
+  uint64_t blind_adds_ = 0;
   bool frozen_ = false;
 };
 
