@@ -187,11 +187,20 @@ void Engine::Impl::finish_flush(MergeOutput output, std::vector<std::shared_ptr<
   flush_rate_ = average(flush_rate_, memory, now - started_us);
   counts_.flush_bytes_written += output.bytes_written;
   ++counts_.flushes;
+  auto flushed_tables = std::make_shared<std::vector<std::shared_ptr<const MemTable>>>(std::move(memtables));
   auto shared = std::make_shared<MergeOutput>(std::move(output));
-  submit_edit(std::move(edit), std::move(added), [this, shared, memtables, flushed, retired] {
+  submit_edit(std::move(edit), std::move(added), [this, shared, flushed_tables, flushed, retired] {
     flush_running_ = false;
     for (const auto& [id, delta] : shared->count_corrections) counters_[id] += delta;
-    frozen_.erase(frozen_.begin(), frozen_.begin() + static_cast<ptrdiff_t>(memtables.size()));
+    frozen_.erase(frozen_.begin(), frozen_.begin() + static_cast<ptrdiff_t>(flushed_tables->size()));
+    // Giving back so much memory takes milliseconds: not here.
+    submit(
+        Lane::kUtility,
+        [flushed_tables] {
+          flushed_tables->clear();
+          return true;
+        },
+        [](bool) {});
     flushed_ = flushed;
     recycle_segments(retired);
     delete_garbage(std::move(shared->garbage));

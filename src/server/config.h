@@ -88,7 +88,7 @@ struct Config {
   uint64_t block_cache_size = 0;  // 0: what maxmemory leaves
   int max_frozen_memtables = 2;
   uint64_t log_segment_size = 32 << 20;
-  uint64_t log_max_size = 256 << 20;
+  uint64_t log_max_size = 1ull << 30;
   uint64_t table_size = 32 << 20;
   uint64_t block_size = 8 * 1024;
   Compression compression = Compression::kLz4;
