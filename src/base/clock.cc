@@ -19,6 +19,11 @@ class SystemClock final : public Clock {
 
 }  // namespace
 
+void sleep_us(int64_t us) {
+  timespec t{us / 1'000'000, us % 1'000'000 * 1000};
+  nanosleep(&t, nullptr);
+}
+
 Clock& system_clock() {
   static SystemClock clock;
   return clock;

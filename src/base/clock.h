@@ -16,6 +16,9 @@ class Clock {
   int64_t now_ms() { return now_us() / 1000; }
 };
 
+// Blocks the calling thread for about this long. Never on the loop thread.
+void sleep_us(int64_t us);
+
 // The machine's clock; safe from any thread.
 Clock& system_clock();
 

@@ -3,41 +3,41 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 
 namespace varve {
 namespace {
 
 constexpr int kLast = kLevelCount - 1;
+// A pick runs on the owner's thread: of a level with thousands of tables it looks at this many.
+constexpr size_t kCandidates = 64;
 
-bool blocked(const Version& version, const std::set<uint64_t>& busy, const TableRef& table) {
-  return busy.contains(table->meta.number) || version.is_quarantined(table->meta.number);
-}
+using Tables = std::span<const TableRef>;
 
-bool any_blocked(const Version& version, const std::set<uint64_t>& busy,
-                 const std::vector<TableRef>& tables) {
-  return std::any_of(tables.begin(), tables.end(),
-                     [&](const TableRef& t) { return blocked(version, busy, t); });
-}
+// What a pick may not touch.
+struct Blocked {
+  const Version& version;
+  const std::set<uint64_t>& busy;
 
-void widen(KeyRange* range, const TableMeta& meta, bool first) {
-  KeyRange b = bounds(meta);
-  if (first || b.begin < range->begin) range->begin = b.begin;
-  if (first || b.end > range->end || (b.end == range->end && b.end_inclusive)) {
-    range->end = b.end;
-    range->end_inclusive = b.end_inclusive;
+  bool none() const { return busy.empty() && version.quarantined.empty(); }
+  bool operator()(const TableRef& table) const {
+    return busy.contains(table->meta.number) || version.is_quarantined(table->meta.number);
   }
-}
+  bool any(Tables tables) const {
+    return !none() &&
+           std::any_of(tables.begin(), tables.end(), [this](const TableRef& t) { return (*this)(t); });
+  }
+};
 
-KeyRange bounds_of(const std::vector<TableRef>& tables) {
-  KeyRange range;
-  for (size_t i = 0; i < tables.size(); ++i) widen(&range, tables[i]->meta, i == 0);
-  return range;
-}
-
-uint64_t bytes_of(const std::vector<TableRef>& tables) {
-  uint64_t sum = 0;
-  for (const TableRef& t : tables) sum += t->meta.file_size;
-  return sum;
+// *span from nothing (no bytes behind its end) to all of the tables seen.
+void widen(KeySpan* span, const TableMeta& meta) {
+  KeySpan t(meta);
+  bool first = span->end.data() == nullptr;
+  if (first || t.begin < span->begin) span->begin = t.begin;
+  if (first || t.end > span->end || (t.end == span->end && t.end_inclusive)) {
+    span->end = t.end;
+    span->end_inclusive = t.end_inclusive;
+  }
 }
 
 // A moved table keeps what a rewrite would have dropped or settled.
@@ -45,101 +45,189 @@ bool has_droppable(const TableMeta& meta) {
   return meta.range_deletes > 0 || meta.blind > 0 || meta.deletes * 4 > meta.records;
 }
 
-// What overlaps `range` in the single run of `level`.
-std::vector<TableRef> overlapping(const Version& version, int level, const KeyRange& range) {
-  std::vector<TableRef> out;
-  for (const RunRef& run : version.levels[level]) {
-    for (TableRef& t : run->overlapping(range)) out.push_back(std::move(t));
-  }
-  return out;
+// The single run of a level below 0, or null.
+const Run* single_run(const Version& version, int level) {
+  return version.levels[level].empty() ? nullptr : version.levels[level].front().get();
 }
 
-uint64_t run_id(const Version& version, int level) {
-  return version.levels[level].empty() ? 0 : version.levels[level].front()->id;
+// What overlaps `span` in the single run of `level`.
+Tables overlapping(const Version& version, int level, const KeySpan& span) {
+  const Run* run = single_run(version, level);
+  return run == nullptr ? Tables() : run->overlapping(span);
+}
+
+void add_input(CompactionPick* pick, int level, uint64_t run, Tables tables) {
+  pick->inputs.push_back({{level, run}, {tables.begin(), tables.end()}});
 }
 
 // Level 0: the oldest runs that fit into a job, into the base level. Older runs may never stay behind newer
-// ones.
-std::optional<CompactionPick> pick_level0(const Version& version, const std::set<uint64_t>& busy, int base,
+// ones. A damaged table in the way stops the runs that meet it and all newer ones.
+std::optional<CompactionPick> pick_level0(const Version& version, const Blocked& blocked, int base,
                                           const CompactionOptions& options, const char* reason) {
   const std::vector<RunRef>& runs = version.levels[0];
+  size_t first = runs.size();  // runs[first...] go
+  KeySpan span;
+  Tables below;
+  uint64_t bytes = 0;
+  bool droppable = false;
+  for (; first > 0; --first) {
+    const Run& run = *runs[first - 1];
+    if (blocked.any(run.tables)) break;
+    if (first < runs.size() && bytes + run.bytes > options.job_bytes_max) break;
+    KeySpan wider = span;
+    for (const TableRef& t : run.tables) widen(&wider, t->meta);
+    Tables wider_below = overlapping(version, base, wider);
+    if (blocked.any(wider_below)) break;
+    span = wider;
+    below = wider_below;
+    bytes += run.bytes;
+    for (const TableRef& t : run.tables) droppable = droppable || has_droppable(t->meta);
+  }
+  if (first == runs.size()) return std::nullopt;
   CompactionPick pick;
   pick.output_level = base;
   pick.reason = reason;
-  std::vector<TableRef> all;
-  for (size_t i = runs.size(); i-- > 0;) {
-    if (any_blocked(version, busy, runs[i]->tables)) break;
-    if (!all.empty() && bytes_of(all) + runs[i]->bytes > options.job_bytes_max) break;
-    all.insert(all.end(), runs[i]->tables.begin(), runs[i]->tables.end());
-    pick.inputs.insert(pick.inputs.begin(), {{0, runs[i]->id}, runs[i]->tables});
-  }
-  if (pick.inputs.empty()) return std::nullopt;
-  KeyRange range = bounds_of(all);
-  std::vector<TableRef> below = overlapping(version, base, range);
-  if (any_blocked(version, busy, below)) return std::nullopt;
-  bool droppable =
-      std::any_of(all.begin(), all.end(), [](const TableRef& t) { return has_droppable(t->meta); });
-  if (below.empty() && pick.inputs.size() == 1 && !droppable) {
-    pick.trivial_move = true;
-  } else if (!below.empty()) {
-    pick.inputs.push_back({{base, run_id(version, base)}, std::move(below)});
-  }
+  for (size_t i = first; i < runs.size(); ++i) add_input(&pick, 0, runs[i]->id, runs[i]->tables);
+  pick.trivial_move = below.empty() && pick.inputs.size() == 1 && !droppable;
+  if (!below.empty()) add_input(&pick, base, single_run(version, base)->id, below);
   return pick;
+}
+
+// Level 0 cannot go down: runs beside each other become one, so that their number stays bounded and writes go
+// on. Merged are the oldest runs that are not much larger than all newer ones together, so that a run is
+// rewritten a logarithmic number of times; if there are none such, the two newest.
+std::optional<CompactionPick> pick_within_level0(const Version& version, const Blocked& blocked) {
+  const std::vector<RunRef>& runs = version.levels[0];
+  for (size_t end = runs.size(); end > 0; --end) {
+    if (blocked.any(runs[end - 1]->tables)) continue;
+    size_t begin = end;  // [begin, end): a group without damage, the oldest first
+    while (begin > 0 && !blocked.any(runs[begin - 1]->tables)) --begin;
+    size_t last = begin;
+    uint64_t newer = runs[begin]->bytes;
+    for (size_t i = begin + 1; i < end; ++i) {
+      if (runs[i]->bytes <= 2 * newer) last = i;
+      newer += runs[i]->bytes;
+    }
+    if (end - begin >= 2) {
+      CompactionPick pick;
+      pick.output_run = runs[begin]->id;
+      pick.reason = "level0 blocked";
+      for (size_t i = begin; i <= std::max(last, begin + 1); ++i) {
+        add_input(&pick, 0, runs[i]->id, runs[i]->tables);
+      }
+      return pick;
+    }
+    end = begin + 1;
+  }
+  return std::nullopt;
 }
 
 // One table of `level` and what it overlaps below.
-std::optional<CompactionPick> pick_table(const Version& version, const std::set<uint64_t>& busy, int level,
+std::optional<CompactionPick> pick_table(const Version& version, const Blocked& blocked, int level,
                                          const TableRef& table, const char* reason) {
-  if (blocked(version, busy, table)) return std::nullopt;
-  std::vector<TableRef> below = overlapping(version, level + 1, bounds(table->meta));
-  if (any_blocked(version, busy, below)) return std::nullopt;
+  if (blocked(table)) return std::nullopt;
+  Tables below = overlapping(version, level + 1, KeySpan(table->meta));
+  if (blocked.any(below)) return std::nullopt;
   CompactionPick pick;
   pick.output_level = level + 1;
   pick.reason = reason;
-  pick.inputs.push_back({{level, run_id(version, level)}, {table}});
+  add_input(&pick, level, single_run(version, level)->id, {&table, 1});
   if (below.empty()) {
     pick.trivial_move = !has_droppable(table->meta);
   } else {
-    pick.inputs.push_back({{level + 1, run_id(version, level + 1)}, std::move(below)});
+    add_input(&pick, level + 1, single_run(version, level + 1)->id, below);
   }
   return pick;
 }
 
-// The table whose move down costs least per byte gained; tombstones count as gain.
-std::optional<CompactionPick> pick_cheapest(const Version& version, const std::set<uint64_t>& busy,
-                                            int level) {
-  std::optional<CompactionPick> best;
+// Bytes below that must be rewritten per byte gained; tombstones count as gain. Negative: not possible now.
+double cost_of(const Version& version, const Blocked& blocked, int level, const TableRef& table) {
+  const TableMeta& m = table->meta;
+  Tables below = overlapping(version, level + 1, KeySpan(m));
+  if (blocked(table) || blocked.any(below)) return -1;
+  double overlap = below.empty() ? 0 : static_cast<double>(single_run(version, level + 1)->bytes_of(below));
+  double dead = m.records == 0 ? 1 : static_cast<double>(m.deletes) / static_cast<double>(m.records);
+  return overlap / (static_cast<double>(m.file_size) * (1 + 2 * dead));
+}
+
+// The cheapest table of the level to move down, among a sample spread evenly. Where the sample starts follows
+// from the level's size, which is another after each job.
+std::optional<CompactionPick> pick_cheapest(const Version& version, const Blocked& blocked, int level) {
+  const Run* run = single_run(version, level);
+  if (run == nullptr) return std::nullopt;
+  const std::vector<TableRef>& tables = run->tables;
+  const TableRef* best = nullptr;
   double best_cost = 0;
-  for (const RunRef& run : version.levels[level]) {
-    for (const TableRef& table : run->tables) {
-      std::optional<CompactionPick> pick = pick_table(version, busy, level, table, "size");
-      if (!pick) continue;
-      const TableMeta& m = table->meta;
-      double overlap = pick->inputs.size() > 1 ? static_cast<double>(bytes_of(pick->inputs[1].tables)) : 0;
-      double dead = m.records == 0 ? 1 : static_cast<double>(m.deletes) / static_cast<double>(m.records);
-      double cost = overlap / (static_cast<double>(m.file_size) * (1 + 2 * dead));
-      if (!best || cost < best_cost) {
-        best = std::move(pick);
-        best_cost = cost;
-      }
-    }
+  auto consider = [&](const TableRef& table) {
+    double cost = cost_of(version, blocked, level, table);
+    if (cost < 0 || (best != nullptr && cost >= best_cost)) return;
+    best = &table;
+    best_cost = cost;
+  };
+  size_t sample = std::min(tables.size(), kCandidates);
+  size_t start = static_cast<size_t>((run->bytes * 0x9e3779b97f4a7c15) >> 32) % tables.size();
+  if (sample == tables.size()) start = 0;
+  for (size_t i = 0; i < sample; ++i) {
+    consider(tables[(start + i * tables.size() / sample) % tables.size()]);
   }
-  return best;
+  // All of them blocked: any other will do.
+  for (size_t i = 0; best == nullptr && i < tables.size(); ++i) consider(tables[i]);
+  return best == nullptr ? std::nullopt : pick_table(version, blocked, level, *best, "size");
 }
 
 // Half of its records delete something: worth moving down when nothing else is to do.
-bool tombstone_dense(const TableMeta& m) {
-  return m.deletes >= 64 && m.deletes * 2 >= m.records;
+std::optional<CompactionPick> pick_tombstones(const Version& version, const Blocked& blocked) {
+  for (int level = 1; level < kLast; ++level) {
+    const Run* run = single_run(version, level);
+    if (run == nullptr) continue;
+    for (const TableRef& table : run->delete_dense) {
+      if (auto pick = pick_table(version, blocked, level, table, "tombstones")) return pick;
+    }
+  }
+  return std::nullopt;
 }
 
-std::optional<CompactionPick> pick_tombstones(const Version& version, const std::set<uint64_t>& busy) {
-  for (int level = 1; level < kLast; ++level) {
-    for (const RunRef& run : version.levels[level]) {
-      for (const TableRef& table : run->tables) {
-        if (!tombstone_dense(table->meta)) continue;
-        if (auto pick = pick_table(version, busy, level, table, "tombstones")) return pick;
-      }
+// Do the table's range deletes probably free much below? Where they lie in it is not known here; a table that
+// has few bytes for its width, compared to those that lie wholly within it below, is likely to.
+bool deletes_much_below(const Version& version, int level, const TableMeta& meta,
+                        const CompactionOptions& options) {
+  KeySpan span(meta);
+  uint64_t within = 0;
+  for (int deeper = level + 1; deeper < kLevelCount; ++deeper) {
+    Tables below = overlapping(version, deeper, span);
+    if (!below.empty() && !lies_within(below.front()->meta, span)) below = below.subspan(1);
+    if (!below.empty() && !lies_within(below.back()->meta, span)) below = below.first(below.size() - 1);
+    if (!below.empty()) within += single_run(version, deeper)->bytes_of(below);
+  }
+  return within > options.table_size && within / 4 > meta.file_size;
+}
+
+// What range deletes have made dead stays on disk until they come down to it, and no level need be too large
+// for that (FLUSHALL and then silence). Each job brings them one level down, and in the last they vanish: so
+// this comes to an end.
+std::optional<CompactionPick> pick_range_tombstones(const Version& version, const Blocked& blocked, int base,
+                                                    const CompactionOptions& options) {
+  constexpr const char* kReason = "range tombstones";
+  for (const RunRef& run : version.levels[0]) {
+    for (const TableRef& table : run->deleting) {
+      if (!deletes_much_below(version, 0, table->meta, options)) continue;
+      if (auto pick = pick_level0(version, blocked, base, options, kReason)) return pick;
+      break;
     }
+  }
+  for (int level = 1; level < kLast; ++level) {
+    const Run* run = single_run(version, level);
+    if (run == nullptr) continue;
+    const TableRef* best = nullptr;
+    double best_cost = 0;
+    for (const TableRef& table : run->deleting) {
+      if (!deletes_much_below(version, level, table->meta, options)) continue;
+      double cost = cost_of(version, blocked, level, table);
+      if (cost < 0 || (best != nullptr && cost >= best_cost)) continue;
+      best = &table;
+      best_cost = cost;
+    }
+    if (best != nullptr) return pick_table(version, blocked, level, *best, kReason);
   }
   return std::nullopt;
 }
@@ -154,7 +242,9 @@ std::string CompactionPick::debug_string() const {
     for (const TableRef& t : input.tables) out += fmt::format(" {}", t->meta.number);
     separator = " +";
   }
-  return out + fmt::format(" -> L{}{}", output_level, trivial_move ? " (move)" : "");
+  out += fmt::format(" -> L{}", output_level);
+  if (output_level == 0) out += fmt::format(" run {}", output_run);
+  return out + (trivial_move ? " (move)" : "");
 }
 
 LevelTargets level_targets(const Version& version, const CompactionOptions& options) {
@@ -203,37 +293,43 @@ std::optional<CompactionPick> pick_compaction(const Version& version, const std:
   }
   std::stable_sort(order.begin(), order.end(),
                    [](const auto& a, const auto& b) { return a.first > b.first; });
+  const Blocked blocked{version, busy};
   for (const auto& [score, level] : order) {
-    std::optional<CompactionPick> pick =
-        level == 0 ? pick_level0(version, busy, targets.base_level, options, "level0")
-                   : pick_cheapest(version, busy, level);
+    std::optional<CompactionPick> pick;
+    if (level > 0) {
+      pick = pick_cheapest(version, blocked, level);
+    } else {
+      pick = pick_level0(version, blocked, targets.base_level, options, "level0");
+      // What is busy will be free again; damage stays.
+      if (!pick && busy.empty()) pick = pick_within_level0(version, blocked);
+    }
     if (pick) return pick;
   }
-  return pick_tombstones(version, busy);
+  if (auto pick = pick_tombstones(version, blocked)) return pick;
+  return pick_range_tombstones(version, blocked, targets.base_level, options);
 }
 
 std::optional<CompactionPick> pick_manual(const Version& version, const KeyRange& range, int level,
                                           uint64_t rewritten_from, const CompactionOptions& options) {
   const std::set<uint64_t> busy;
+  const Blocked blocked{version, busy};
   if (level == 0) {
     bool touches = false;
     for (const RunRef& run : version.levels[0]) touches = touches || !run->overlapping(range).empty();
     if (!touches) return std::nullopt;
-    return pick_level0(version, busy, level_targets(version, options).base_level, options, "manual");
+    return pick_level0(version, blocked, level_targets(version, options).base_level, options, "manual");
   }
-  for (const RunRef& run : version.levels[level]) {
-    for (const TableRef& table : run->tables) {
-      if (blocked(version, busy, table) || !bounds(table->meta).overlaps(range)) continue;
-      if (level < kLast && level < version.last_level()) {
-        auto pick = pick_table(version, busy, level, table, "manual");
-        if (pick) return pick;
-        continue;
-      }
-      if (table->meta.number >= rewritten_from) continue;
+  const Run* run = single_run(version, level);
+  if (run == nullptr) return std::nullopt;
+  bool last = level == kLast || level >= version.last_level();
+  for (const TableRef& table : run->overlapping(range)) {
+    if (!last) {
+      if (auto pick = pick_table(version, blocked, level, table, "manual")) return pick;
+    } else if (!blocked(table) && table->meta.number < rewritten_from) {
       CompactionPick pick;
       pick.output_level = level;
       pick.reason = "manual";
-      pick.inputs.push_back({{level, run->id}, {table}});
+      add_input(&pick, level, run->id, {&table, 1});
       return pick;
     }
   }

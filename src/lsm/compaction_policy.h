@@ -28,6 +28,9 @@ struct CompactionOptions {
 
 // A job: `inputs` from newest to oldest run, all merged into the single run of output_level (level 0 inputs
 // and the output level's overlapping tables included).
+//
+// Or, when damaged tables keep level 0 from going down: neighbouring runs of level 0 become one run of level
+// 0, number output_run (that of the newest input). Level 0's older runs are then among what is deeper.
 struct CompactionPick {
   struct Input {
     TablePlace place;
@@ -35,8 +38,9 @@ struct CompactionPick {
   };
   std::vector<Input> inputs;
   int output_level = 0;
+  uint64_t output_run = 0;    // 0 below level 0
   bool trivial_move = false;  // the tables change their level and nothing is rewritten
-  const char* reason = "";    // "level0", "size", "tombstones", "manual"
+  const char* reason = "";  // "level0", "level0 blocked", "size", "tombstones", "range tombstones", "manual"
 
   std::string debug_string() const;  // "size: L1 7 + L2 3 4 -> L2"
 };

@@ -24,69 +24,73 @@ const Snapshot* engine_snapshot(const DatabaseSnapshot* snapshot) {
   return snapshot == nullptr ? nullptr : static_cast<const SnapshotHolder*>(snapshot)->snapshot.get();
 }
 
+// What a database and its iterators share; an iterator may be destroyed after the database was closed.
+struct Shared {
+  Engine* engine = nullptr;  // null once closed
+  uint64_t generation = 0;   // rises when an engine iterator may no longer be used
+};
+
 // Reads under a snapshot and reopens when the engine has changed underneath (a commit or an installed version
 // ends an engine iterator's life).
 class ScanIterator final : public Iterator {
  public:
-  ScanIterator(Engine& engine, const uint64_t& generation, Range range, const Snapshot* snapshot)
-      : engine_(engine), generation_(generation), begin_(range.begin), end_(range.end), snapshot_(snapshot) {
+  ScanIterator(std::shared_ptr<Shared> shared, Range range, const Snapshot* snapshot)
+      : shared_(std::move(shared)), begin_(range.begin), end_(range.end), snapshot_(snapshot) {
+    context_.blocking = true;
+    if (shared_->engine == nullptr) return;
     if (snapshot_ == nullptr) {
-      own_ = engine_.snapshot();
+      own_ = shared_->engine->snapshot();
       snapshot_ = own_.get();
     }
-    context_.blocking = true;
-    reopen();
-    live_->seek_to_first();
+    seek_to_first();
   }
 
-  bool valid() const override { return live_->valid(); }
+  bool valid() const override { return shared_->engine != nullptr && live_ && live_->valid(); }
   void seek_to_first() override {
-    refresh();
-    live_->seek_to_first();
+    if (refresh()) live_->seek_to_first();
   }
   void seek_to_last() override {
-    refresh();
-    live_->seek_to_last();
+    if (refresh()) live_->seek_to_last();
   }
   void seek(std::string_view key) override {
-    refresh();
-    live_->seek(key);
+    if (refresh()) live_->seek(key);
   }
   void seek_before(std::string_view key) override {
-    refresh();
-    live_->seek_before(key);
+    if (refresh()) live_->seek_before(key);
   }
   void next() override {
     VARVE_CHECK(valid());
-    if (generation_ == opened_at_) return live_->next();
+    if (shared_->generation == opened_at_) return live_->next();
     std::string at(live_->key());
-    reopen();
+    refresh();
     live_->seek(at);
     if (live_->valid() && live_->key() == at) live_->next();
   }
   void prev() override {
     VARVE_CHECK(valid());
-    if (generation_ == opened_at_) return live_->prev();
+    if (shared_->generation == opened_at_) return live_->prev();
     std::string at(live_->key());
-    reopen();
+    refresh();
     live_->seek_before(at);
   }
   std::string_view key() const override { return live_->key(); }
   std::string_view value() const override { return live_->value(); }
-  Status status() const override { return context_.error; }
+  Status status() const override {
+    return shared_->engine == nullptr ? Status::aborted("the database is closed") : context_.error;
+  }
 
  private:
-  void refresh() {
-    if (generation_ != opened_at_) reopen();
-  }
-  void reopen() {
-    context_.begin_run();
-    live_ = engine_.new_iterator(context_, begin_, end_, snapshot_);
-    opened_at_ = generation_;
+  // A usable engine iterator; false when the database is closed.
+  bool refresh() {
+    if (shared_->engine == nullptr) return false;
+    if (live_ && shared_->generation == opened_at_) return true;
+    context_.begin_command();
+    live_ = shared_->engine->new_iterator(context_, begin_, end_, snapshot_);
+    opened_at_ = shared_->generation;
+    return true;
   }
 
-  Engine& engine_;
-  const uint64_t& generation_;
+  std::shared_ptr<Shared> shared_;
   uint64_t opened_at_ = 0;
   std::string begin_, end_;
   std::unique_ptr<Snapshot> own_;
@@ -123,6 +127,7 @@ class DatabaseImpl final : public Database {
     auto engine = Engine::open_blocking(o);
     if (!engine) return engine.status();
     engine_ = engine.take();
+    shared_->engine = engine_.get();
     return Status();
   }
 
@@ -163,7 +168,7 @@ class DatabaseImpl final : public Database {
       engine_->end_of_turn();
       if (engine_->fenced()) return engine_->admit(0).reason;
       executor_.wait_completions();
-      ++generation_;
+      ++shared_->generation;
     }
     return Status();
   }
@@ -202,17 +207,15 @@ class DatabaseImpl final : public Database {
       bool fetched = false;
       engine_->fetch(context, [&fetched] { fetched = true; });
       while (!fetched) executor_.wait_completions();
-      ++generation_;
+      ++shared_->generation;
     }
   }
 
   std::unique_ptr<Iterator> scan(Range range, const DatabaseSnapshot* snapshot) override {
-    VARVE_CHECK(engine_ != nullptr);
-    return std::make_unique<ScanIterator>(*engine_, generation_, range, engine_snapshot(snapshot));
+    return std::make_unique<ScanIterator>(shared_, range, engine_snapshot(snapshot));
   }
   std::unique_ptr<DatabaseSnapshot> snapshot() override {
-    VARVE_CHECK(engine_ != nullptr);
-    return std::make_unique<SnapshotHolder>(engine_->snapshot());
+    return std::make_unique<SnapshotHolder>(engine_ ? engine_->snapshot() : nullptr);
   }
 
   Status flush() override {
@@ -227,6 +230,7 @@ class DatabaseImpl final : public Database {
   }
   Status close() override {
     Status status = run_to_end([this](auto done) { engine_->close(std::move(done)); });
+    shared_->engine = nullptr;
     engine_.reset();
     return status;
   }
@@ -262,12 +266,12 @@ class DatabaseImpl final : public Database {
 
   // Collects completions; a scan in progress must then look again.
   void turn() {
-    if (executor_.run_completions() > 0) ++generation_;
+    if (executor_.run_completions() > 0) ++shared_->generation;
     int64_t now = system_clock().monotonic_us();
     if (now - last_tick_us_ < 20'000) return;
     last_tick_us_ = now;
     engine_->tick();
-    ++generation_;
+    ++shared_->generation;
   }
 
   Status write_checked(const WriteBatch& batch, Durability durability, bool frees_space) {
@@ -291,7 +295,7 @@ class DatabaseImpl final : public Database {
       wait_for_room(admission.wait_us);
     }
     engine_->commit(batch);
-    ++generation_;
+    ++shared_->generation;
     return Status();
   }
 
@@ -299,17 +303,21 @@ class DatabaseImpl final : public Database {
   void wait_for_room(int64_t us) {
     int64_t until = system_clock().monotonic_us() + us;
     do {
+      if (executor_.pending() == 0) sleep_us(1000);
       last_tick_us_ = 0;
       turn();
       if (executor_.pending() > 0 && us >= 10'000) {
         executor_.wait_completions();
-        ++generation_;
+        ++shared_->generation;
         return;
       }
     } while (system_clock().monotonic_us() < until);
   }
 
   static Status check_batch(const WriteBatch& batch) {
+    if (batch.count() == 0 && !batch.empty()) {
+      return Status::invalid_argument("a batch needs an operation besides its counters");
+    }
     if (!batch.valid()) {
       return Status::invalid_argument("a key is longer than {} or a value than {} bytes", kMaxEngineKeySize,
                                       kMaxEngineValueSize);
@@ -326,16 +334,21 @@ class DatabaseImpl final : public Database {
       engine_->end_of_turn();
       last_tick_us_ = 0;
       turn();
-      if (!result && executor_.pending() > 0) executor_.wait_completions();
+      if (result) break;
+      if (executor_.pending() > 0) {
+        executor_.wait_completions();
+      } else {
+        sleep_us(10'000);  // only time helps: a retry, an idle watermark
+      }
     }
-    ++generation_;
+    ++shared_->generation;
     return *result;
   }
 
   ThreadExecutor executor_;
   std::unique_ptr<Engine> engine_;
   WriteBatch batch_;
-  uint64_t generation_ = 0;
+  std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
   uint64_t calls_ = 0;
   int64_t last_tick_us_ = 0;
 };

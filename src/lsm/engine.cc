@@ -16,17 +16,25 @@ Engine::Impl::Impl(const EngineOptions& options, Recovered recovered)
       version_(make_version(recovered.state, recovered.tables)),
       tables_(std::move(recovered.tables)),
       cache_(options.block_cache_size),
-      manifest_(options_, &recovered, [this] { return next_file_++; }),
-      log_(options.fs, options.executor, options.clock, options.dir, options.log_segment_size, options.sync,
+      manifest_(
+          options_, &recovered, [this] { return next_file_++; },
+          [this] {
+            if (closing_) maybe_finish_close();
+          }),
+      log_(options.executor, options.clock, options.log_segment_size, options.sync,
            LogPipeline::Callbacks{[this](Sequence durable) {
                                     if (on_durable_) on_durable_(durable);
                                     if (!frozen_.empty()) maybe_flush();
+                                    if (waiting_for_log_) {
+                                      waiting_for_log_ = false;
+                                      admission_changed();
+                                    }
                                   },
                                   [this](const Status& status) {
                                     log_warning("{}", status.message());
                                     if (on_fenced_) on_fenced_(status);
-                                    for (auto& [sequence, done] : flush_waiters_) done(status);
-                                    flush_waiters_.clear();
+                                    fail_flush_waiters(status);
+                                    fail_manual(status);
                                   },
                                   [this] { return manifest_.durable_edit(); }}),
       free_segments_(std::move(recovered.free_segments)),
@@ -83,14 +91,14 @@ void Engine::open(const EngineOptions& options, std::function<void(Result<std::u
           log_notice("log: an unacknowledged tail was cut at {}", recovered->torn_place);
         }
         std::vector<LogSegment> segments = recovered->state.log;
+        std::vector<std::shared_ptr<WriteFile>> files = std::move(recovered->segment_files);
         auto impl = std::make_unique<Impl>(options, recovered.take());
         impl->recovery_us_ = static_cast<uint64_t>(options.clock->monotonic_us() - started);
-        for (const LogSegment& segment : segments) {
-          if (Status status = impl->log_.add_segment(segment); !status.ok()) return done(status);
-        }
+        for (size_t i = 0; i < segments.size(); ++i) impl->log_.add_segment(segments[i], files[i]);
         // Garbage the last run found but could not delete any more.
-        std::vector<KeyRange> garbage = impl->manifest_.state().garbage;
-        impl->delete_garbage(std::move(garbage));
+        const auto& garbage = impl->manifest_.state().garbage;
+        impl->pending_garbage_.assign(garbage.begin(), garbage.end());
+        impl->debt_ = compaction_debt(*impl->version_, impl->compaction_options());
         impl->maybe_compact();
         impl->maybe_prepare_segment();
         done(std::unique_ptr<Engine>(new Engine(std::move(impl))));
@@ -156,12 +164,11 @@ void Engine::fetch(ReadContext& context, std::function<void()> done) {
 }
 
 std::unique_ptr<Snapshot> Engine::snapshot() {
-  impl_->snapshots_.insert(last_sequence());
-  return std::unique_ptr<Snapshot>(new Snapshot(this, last_sequence()));
+  impl_->snapshots_->insert(last_sequence());
+  return std::unique_ptr<Snapshot>(new Snapshot(impl_->snapshots_, last_sequence()));
 }
 Snapshot::~Snapshot() {
-  auto& all = engine_->impl_->snapshots_;
-  all.erase(all.find(sequence_));
+  live_->erase(live_->find(sequence_));
 }
 
 int64_t Engine::counter(uint32_t id) const {

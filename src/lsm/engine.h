@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -44,7 +45,7 @@ struct EngineOptions {
   size_t memtable_size = 32 << 20;
   int max_frozen_memtables = 2;
   uint64_t log_segment_size = 32 << 20;
-  uint64_t log_max_bytes = 256 << 20;  // all segments together: bounds recovery
+  uint64_t log_max_bytes = 1ull << 30;  // all segments together: bounds recovery
   size_t block_cache_size = 64 << 20;
   uint64_t table_size = 32 << 20;
   uint64_t base_level_size = 128 << 20;
@@ -70,8 +71,9 @@ class Snapshot {
 
  private:
   friend class Engine;
-  Snapshot(class Engine* engine, Sequence sequence) : engine_(engine), sequence_(sequence) {}
-  class Engine* engine_;
+  Snapshot(std::shared_ptr<std::multiset<Sequence>> live, Sequence sequence)
+      : live_(std::move(live)), sequence_(sequence) {}
+  std::shared_ptr<std::multiset<Sequence>> live_;
   Sequence sequence_;
 };
 
@@ -182,9 +184,9 @@ class Engine {
   // --- reading ---
   ReadState get(ReadContext& context, std::string_view key, ReadValue* out,
                 const Snapshot* snapshot = nullptr);
-  // Looks only at memory: kFound/kAbsent if memory and filters settle it, kFault if they cannot tell. Never touches
-  // the disk, notes no misses; while the block cache has room, blocks in the system's page cache count as memory. For
-  // blind writes.
+  // Looks only at memory: kFound/kAbsent if memory and filters settle it, kFault if they cannot tell. Never
+  // touches the disk, notes no misses; while the block cache has room, blocks in the system's page cache
+  // count as memory. For blind writes.
   ReadState get_in_memory(std::string_view key, ReadValue* out);
   // Keys in [begin, end); an empty end means no bound. `keep_in_cache` false for long scans.
   std::unique_ptr<LiveIterator> new_iterator(ReadContext& context, std::string_view begin,
@@ -219,7 +221,6 @@ class Engine {
   class Impl;
 
  private:
-  friend class Snapshot;
   explicit Engine(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -12,6 +12,12 @@ namespace {
 constexpr int64_t kRetryUs = 1'000'000;
 // Deletions are paced: many at once make some devices stall.
 constexpr size_t kRemovalsPerTick = 8;
+// A command that keeps its blocks from changing under it does so for at most this long.
+constexpr int64_t kHoldMaxUs = 200'000;
+// Range deletes written for garbage in one turn of the loop.
+constexpr size_t kGarbagePerTurn = 500;
+constexpr int64_t kBackoffMaxUs = 60'000'000;
+constexpr int kReadFailuresMax = 3;
 
 double average(double old, uint64_t bytes, int64_t us) {
   double rate = static_cast<double>(bytes) * 1e6 / static_cast<double>(std::max<int64_t>(us, 1));
@@ -50,6 +56,7 @@ void Engine::Impl::submit_edit(VersionEdit edit, std::map<uint64_t, TableRef> ad
   manifest_.submit(std::move(edit), [this, shared, added = std::move(added), after = std::move(after)] {
     file_limit_ = std::max(file_limit_, *shared->next_file_number);
     for (const auto& [number, table] : added) tables_[number] = table;
+    if (held_installs_.empty()) held_since_us_ = options_.clock->monotonic_us();
     held_installs_.push_back([this, shared, added, after] {
       install(*shared, added);
       if (after) after();
@@ -59,11 +66,16 @@ void Engine::Impl::submit_edit(VersionEdit edit, std::map<uint64_t, TableRef> ad
   });
 }
 
-// A command that was restarted often holds installs back until it is done.
+// A command that was restarted often holds installs back until it is done, but neither for long nor when
+// writers wait for the memory of a flushed memtable.
 void Engine::Impl::run_held_installs() {
-  while (!held_installs_.empty() && (install_holds_ == 0 || closing_)) {
+  while (!held_installs_.empty()) {
+    bool may_hold = !closing_ && static_cast<int>(frozen_.size()) < options_.max_frozen_memtables &&
+                    options_.clock->monotonic_us() - held_since_us_ < kHoldMaxUs;
+    if (*install_holds_ > 0 && may_hold) return;
     std::function<void()> run = std::move(held_installs_.front());
     held_installs_.pop_front();
+    held_since_us_ = options_.clock->monotonic_us();
     run();
   }
 }
@@ -71,6 +83,7 @@ void Engine::Impl::run_held_installs() {
 void Engine::Impl::install(const VersionEdit& edit, const std::map<uint64_t, TableRef>& added) {
   if (edit.added.empty() && edit.removed.empty() && edit.quarantined.empty()) return;
   version_ = apply_edit(*version_, edit, added);
+  debt_ = compaction_debt(*version_, compaction_options());
   for (const VersionEdit::RemovedTable& removed : edit.removed) {
     bool moved = std::any_of(edit.added.begin(), edit.added.end(), [&](const VersionEdit::AddedTable& a) {
       return a.meta.number == removed.number;
@@ -90,13 +103,29 @@ void Engine::Impl::admission_changed() {
 void Engine::Impl::background_failed(Work work, const Status& status) {
   if (status.code() == StatusCode::kAborted) return;
   static const char* const names[] = {"flush", "compaction", "log segment"};
-  Status& current = background_errors_[static_cast<int>(work)];
+  int i = static_cast<int>(work);
   ++counts_.background_errors;
-  if (current.to_string() != status.to_string()) {
-    log_warning("{}: {}; it will be tried again", names[static_cast<int>(work)], status.to_string());
+  if (background_errors_[i].ok()) failing_since_us_[i] = options_.clock->monotonic_us();
+  if (background_errors_[i].to_string() != status.to_string()) {
+    log_warning("{}: {}; it will be tried again", names[i], status.to_string());
   }
-  current = status;
+  background_errors_[i] = status;
+  // Who asked for the work by name is told; the work itself goes on being tried.
+  if (work == Work::kFlush) fail_flush_waiters(status);
+  if (work == Work::kCompaction) fail_manual(status);
   admission_changed();
+}
+
+void Engine::Impl::fail_flush_waiters(const Status& status) {
+  auto waiters = std::move(flush_waiters_);
+  flush_waiters_.clear();
+  for (auto& [sequence, done] : waiters) done(status);
+}
+
+void Engine::Impl::fail_manual(const Status& status) {
+  std::deque<Manual> waiting = std::move(manual_);
+  manual_.clear();
+  for (Manual& manual : waiting) manual.done(status);
 }
 
 void Engine::Impl::background_ok(Work work) {
@@ -137,7 +166,7 @@ void Engine::Impl::maybe_flush() {
   for (const std::vector<RunRef>& runs : version_->levels) {
     for (const RunRef& run : runs) input->deeper.push_back(table_bounds(*run));
   }
-  input->snapshots.assign(snapshots_.begin(), snapshots_.end());
+  input->snapshots.assign(snapshots_->begin(), snapshots_->end());
   input->first_file_number = next_file_;
   input->file_number_count = kJobFileNumbers;
   next_file_ += kJobFileNumbers;
@@ -203,7 +232,7 @@ void Engine::Impl::finish_flush(MergeOutput output, std::vector<std::shared_ptr<
         [](bool) {});
     flushed_ = flushed;
     recycle_segments(retired);
-    delete_garbage(std::move(shared->garbage));
+    pending_garbage_.insert(pending_garbage_.end(), shared->garbage.begin(), shared->garbage.end());
     background_ok(Work::kFlush);
     std::vector<std::function<void(Status)>> ready;
     std::erase_if(flush_waiters_, [&](auto& waiter) {
@@ -219,27 +248,25 @@ void Engine::Impl::finish_flush(MergeOutput output, std::vector<std::shared_ptr<
   });
 }
 
-// Ranges found dead by a job: an ordinary range delete each, in the log; the manifest remembers them until
-// that is in a table.
-void Engine::Impl::delete_garbage(std::vector<KeyRange> ranges) {
-  if (ranges.empty() || log_.fenced() || closing_) return;
+// Ranges found dead by jobs: an ordinary range delete each, in the log, a few a turn; the manifest remembers
+// them until that stands in a table, so that a crash or a full log only postpones them.
+void Engine::Impl::delete_garbage() {
+  if (pending_garbage_.empty() || log_.fenced() || closing_) return;
   WriteBatch batch;
   std::vector<KeyRange> written;
-  auto write = [&] {
-    if (batch.empty()) return;
-    Sequence last = commit(batch);
-    for (KeyRange& range : written) garbage_in_memory_.push_back({last, std::move(range)});
-    written.clear();
-    batch.clear();
-  };
-  for (KeyRange& range : ranges) {
-    // No room now: the ranges stay in the manifest and are deleted after the next start.
-    if (log_.room(false) < batch.byte_size() + range.begin.size() + range.end.size() + 64 * 1024) break;
+  while (!pending_garbage_.empty() && written.size() < kGarbagePerTurn && batch.byte_size() < 64 * 1024) {
+    const KeyRange& range = pending_garbage_.front();
     batch.remove_range(range.begin, range.end);
-    written.push_back(std::move(range));
-    if (batch.byte_size() > 256 * 1024) write();
+    written.push_back(range);
+    pending_garbage_.pop_front();
   }
-  write();
+  if (batch.empty()) return;
+  if (admit(batch.byte_size(), false).verdict != Admission::Verdict::kGo) {
+    pending_garbage_.insert(pending_garbage_.begin(), written.begin(), written.end());
+    return;
+  }
+  Sequence last = commit(batch);
+  for (KeyRange& range : written) garbage_in_memory_.push_back({last, std::move(range)});
 }
 
 // --- compaction ---
@@ -257,8 +284,13 @@ CompactionOptions Engine::Impl::compaction_options() const {
 void Engine::Impl::maybe_compact() {
   if (closing_ || compactions_running_ > 0 || log_.fenced()) return;
   if (options_.clock->monotonic_us() < compact_retry_us_ || !reserve_file_numbers(kJobFileNumbers)) return;
-  if (!manual_.empty()) return continue_manual();
-  if (auto pick = pick_compaction(*version_, busy_, compaction_options())) start_compaction(std::move(*pick));
+  // A manual compaction goes step by step, and only while level 0 needs nothing: writers must not wait for
+  // its end.
+  bool level0_is_fine = version_->levels[0].size() < static_cast<size_t>(options_.level0_trigger);
+  if (!manual_.empty() && level0_is_fine) return continue_manual();
+  if (auto pick = pick_compaction(*version_, busy_, compaction_options()))
+    return start_compaction(std::move(*pick));
+  if (!manual_.empty()) continue_manual();
 }
 
 void Engine::Impl::start_compaction(CompactionPick pick) {
@@ -272,6 +304,11 @@ void Engine::Impl::start_compaction(CompactionPick pick) {
   input->fs = options_.fs;
   input->dir = options_.dir;
   for (const CompactionPick::Input& in : pick.inputs) input->runs.push_back(in.tables);
+  // Runs of level 0 merged among themselves: the older ones lie below, too.
+  for (const RunRef& run : version_->levels[0]) {
+    if (pick.output_level == 0 && run->id < pick.inputs.back().place.run)
+      input->deeper.push_back(table_bounds(*run));
+  }
   for (int level = pick.output_level + 1; level < kLevelCount; ++level) {
     for (const RunRef& run : version_->levels[level]) input->deeper.push_back(table_bounds(*run));
   }
@@ -281,13 +318,13 @@ void Engine::Impl::start_compaction(CompactionPick pick) {
     }
     input->max_grandparent_overlap = 10 * options_.table_size;
   }
-  input->snapshots.assign(snapshots_.begin(), snapshots_.end());
+  input->snapshots.assign(snapshots_->begin(), snapshots_->end());
   input->first_file_number = next_file_;
   input->file_number_count = kJobFileNumbers;
   next_file_ += kJobFileNumbers;
   input->random_seed = random_.next();
   input->target_file_size = options_.table_size;
-  bool last = pick.output_level >= version_->last_level();
+  bool last = pick.output_level > 0 && pick.output_level >= version_->last_level();
   input->table = table_options(options_, pick.output_level, last);
   input->cancel = cancel_;
   int64_t started = options_.clock->monotonic_us();
@@ -308,7 +345,9 @@ void Engine::Impl::finish_compaction(const CompactionPick& pick, MergeOutput out
   };
   if (!output.status.ok()) {
     background_failed(Work::kCompaction, output.status);
-    if (output.status.is_corruption() && output.damaged_table != 0) {
+    // A table that cannot be read is tried a few times (the disk may recover), one that is damaged is not.
+    int failures = output.damaged_table == 0 ? 0 : ++unreadable_[output.damaged_table];
+    if (output.damaged_table != 0 && (output.status.is_corruption() || failures >= kReadFailuresMax)) {
       // Inputs are kept; the damaged table is left alone from now on, work goes on elsewhere.
       VersionEdit edit;
       edit.quarantined.push_back(output.damaged_table);
@@ -318,7 +357,9 @@ void Engine::Impl::finish_compaction(const CompactionPick& pick, MergeOutput out
       });
     }
     release();
-    compact_retry_us_ = now + kRetryUs;
+    // A retry writes everything again: each comes later than the last.
+    compact_backoff_us_ = std::clamp(2 * compact_backoff_us_, kRetryUs, kBackoffMaxUs);
+    compact_retry_us_ = now + compact_backoff_us_;
     return;
   }
   VersionEdit edit;
@@ -331,12 +372,19 @@ void Engine::Impl::finish_compaction(const CompactionPick& pick, MergeOutput out
     }
   }
   for (const TableRef& table : output.outputs) {
-    edit.added.push_back({{pick.output_level, 0}, table->meta});
+    edit.added.push_back({{pick.output_level, pick.output_run}, table->meta});
     added[table->meta.number] = table;
   }
   edit.counter_deltas = output.count_corrections;
   edit.garbage_added = output.garbage;
-  if (level0_bytes > 0) level0_rate_ = average(level0_rate_, level0_bytes, now - started_us);
+  if (level0_bytes > 0) {
+    // While level 0 is behind, the time other levels took in between counts as well: that is the rate writers
+    // can have.
+    bool behind = version_->levels[0].size() >= static_cast<size_t>(options_.level0_slow);
+    int64_t since = behind && last_level0_us_ > 0 ? last_level0_us_ : started_us;
+    level0_rate_ = average(level0_rate_, level0_bytes, now - since);
+    last_level0_us_ = now;
+  }
   counts_.compaction_bytes_read += output.bytes_read;
   counts_.compaction_bytes_written += output.bytes_written;
   ++counts_.compactions;
@@ -344,7 +392,8 @@ void Engine::Impl::finish_compaction(const CompactionPick& pick, MergeOutput out
   submit_edit(std::move(edit), std::move(added), [this, release, shared] {
     release();
     for (const auto& [id, delta] : shared->count_corrections) counters_[id] += delta;
-    delete_garbage(std::move(shared->garbage));
+    pending_garbage_.insert(pending_garbage_.end(), shared->garbage.begin(), shared->garbage.end());
+    compact_backoff_us_ = 0;
     background_ok(Work::kCompaction);
     admission_changed();
     maybe_compact();
@@ -373,15 +422,24 @@ void Engine::Impl::move_tables(const CompactionPick& pick) {
 
 // --- log segments ---
 
-// Keeps two segments ready: one to go on with, and the last one, which only what frees space may use.
+// Keeps two segments ready, one to go on with and the last one, which only what frees space may use; and as
+// many more as the largest waiting write needs.
 void Engine::Impl::maybe_prepare_segment() {
-  if (preparing_segment_ || closing_ || log_.fenced() || log_.ready_segments() >= 2) return;
-  if (options_.clock->monotonic_us() < segment_retry_us_ || !reserve_file_numbers(1)) return;
-  uint64_t total = log_.segments().size() * options_.log_segment_size;
-  if (total + options_.log_segment_size > options_.log_max_bytes && total > 0) {
-    urgent_freeze_ = urgent_freeze_ || log_.ready_segments() == 0;
+  if (log_.ready_segments() >= 2) {
+    if (wanted_log_room_ == 0) return;
+    if (log_.room(true, std::min<uint64_t>(wanted_log_room_, kMaxEngineValueSize + 2 * kMaxEngineKeySize)) >=
+        wanted_log_room_) {
+      wanted_log_room_ = 0;
+      return;
+    }
+  }
+  if (preparing_segment_ || closing_ || log_.fenced()) return;
+  if (log_at_maximum()) {
+    background_errors_[static_cast<int>(Work::kSegment)] = Status();
+    if (log_.ready_segments() == 0 || wanted_log_room_ > 0) urgent_freeze_ = true;
     return;
   }
+  if (options_.clock->monotonic_us() < segment_retry_us_ || !reserve_file_numbers(1)) return;
   preparing_segment_ = true;
   LogSegment segment{0, random_.identity(), options_.log_segment_size};
   bool reuse = !free_segments_.empty();
@@ -393,32 +451,33 @@ void Engine::Impl::maybe_prepare_segment() {
   }
   submit(
       Lane::kUtility,
-      [fs = options_.fs, dir = options_.dir, segment, reuse]() -> Status {
+      [fs = options_.fs, dir = options_.dir, segment, reuse]() -> Result<std::shared_ptr<WriteFile>> {
+        std::string path = join_path(dir, log_file_name(segment.number));
         Status status = prepare_segment(*fs, dir, segment, reuse);
-        // What could not be prepared whole must not take the space that is missing.
-        if (!status.ok() && fs->exists(join_path(dir, log_file_name(segment.number)))) {
-          if (Status removed = fs->remove(join_path(dir, log_file_name(segment.number))); !removed.ok())
-            return removed;
+        if (status.ok()) {
+          auto file = fs->open_write(path);
+          if (file) return std::shared_ptr<WriteFile>(file.take());
+          status = file.status();
         }
+        // What could not be prepared whole must not take the space that is missing.
+        if (Status removed = fs->remove(path); !removed.ok())
+          log_verbose("log segment: {}", removed.to_string());
         return status;
       },
-      [this, segment, reuse](const Status& status) { finish_segment(segment, status); });
+      [this, segment](Result<std::shared_ptr<WriteFile>> file) { finish_segment(segment, std::move(file)); });
 }
 
-void Engine::Impl::finish_segment(const LogSegment& segment, const Status& status) {
-  if (!status.ok()) {
+void Engine::Impl::finish_segment(const LogSegment& segment, Result<std::shared_ptr<WriteFile>> file) {
+  if (!file) {
     preparing_segment_ = false;
     segment_retry_us_ = options_.clock->monotonic_us() + kRetryUs;
-    return background_failed(Work::kSegment, status);
+    return background_failed(Work::kSegment, file.status());
   }
   VersionEdit edit;
   edit.log_added.push_back(segment);
-  submit_edit(std::move(edit), {}, [this, segment] {
+  submit_edit(std::move(edit), {}, [this, segment, opened = file.take()] {
     preparing_segment_ = false;
-    if (Status opened = log_.add_segment(segment); !opened.ok()) {
-      background_failed(Work::kSegment, opened);
-      return;
-    }
+    log_.add_segment(segment, opened);
     background_ok(Work::kSegment);
     admission_changed();
     maybe_prepare_segment();
@@ -449,9 +508,9 @@ void Engine::Impl::recycle_segments(std::vector<LogSegment> segments) {
 
 // --- files ---
 
-void Engine::Impl::remove_obsolete(bool all) {
+void Engine::Impl::remove_obsolete() {
   std::vector<std::shared_ptr<TableRef>> gone;
-  for (auto it = obsolete_.begin(); it != obsolete_.end() && (all || gone.size() < kRemovalsPerTick);) {
+  for (auto it = obsolete_.begin(); it != obsolete_.end() && gone.size() < kRemovalsPerTick;) {
     if (it->use_count() > 1) {
       ++it;
       continue;

@@ -62,16 +62,20 @@ class Engine::Impl {
   void install(const VersionEdit& edit, const std::map<uint64_t, TableRef>& added);
   void run_held_installs();
   void maybe_prepare_segment();
-  void finish_segment(const LogSegment& segment, const Status& status);
+  void finish_segment(const LogSegment& segment, Result<std::shared_ptr<WriteFile>> file);
+  bool log_at_maximum() const;
   void recycle_segments(std::vector<LogSegment> segments);
-  void remove_obsolete(bool all);
-  void delete_garbage(std::vector<KeyRange> ranges);
+  void remove_obsolete();
+  void delete_garbage();
   bool reserve_file_numbers(uint64_t n);
   enum class Work : uint8_t { kFlush, kCompaction, kSegment };
   void background_failed(Work work, const Status& status);
   void background_ok(Work work);
   Status background_error() const;  // of any work that now fails
+  Status stuck() const;             // why waiting would not help: a full disk, or a failure that lasts
   void admission_changed();
+  void fail_flush_waiters(const Status& status);
+  void fail_manual(const Status& status);
   CompactionOptions compaction_options() const;
 
   // engine_maintenance.cc
@@ -109,7 +113,8 @@ class Engine::Impl {
   ManifestQueue manifest_;
   LogPipeline log_;
   std::vector<LogSegment> free_segments_;
-  std::multiset<Sequence> snapshots_;
+  // Shared with the snapshots, which may outlive the engine.
+  std::shared_ptr<std::multiset<Sequence>> snapshots_ = std::make_shared<std::multiset<Sequence>>();
   std::map<uint32_t, int64_t> counters_;
 
   size_t jobs_ = 0;
@@ -119,8 +124,11 @@ class Engine::Impl {
   Sequence flushed_ = 0;
   std::set<uint64_t> busy_;  // inputs of running compactions
   int compactions_running_ = 0;
+  std::map<uint64_t, int> unreadable_;  // tables a compaction could not read, how often
   bool preparing_segment_ = false;
   bool urgent_freeze_ = false;
+  uint64_t wanted_log_room_ = 0;  // of the largest write that waits for room
+  bool waiting_for_log_ = false;  // someone was told to wait until the log buffer has drained
   std::shared_ptr<std::atomic<bool>> cancel_ = std::make_shared<std::atomic<bool>>(false);
 
   struct Manual {
@@ -133,8 +141,11 @@ class Engine::Impl {
 
   // Garbage ranges whose range delete is in a memtable, with its sequence.
   std::vector<std::pair<Sequence, KeyRange>> garbage_in_memory_;
+  std::deque<KeyRange> pending_garbage_;  // remembered in the manifest, their range delete not yet written
 
-  int install_holds_ = 0;
+  // Shared with the contexts that hold.
+  std::shared_ptr<int> install_holds_ = std::make_shared<int>(0);
+  int64_t held_since_us_ = 0;
   std::deque<std::function<void()>> held_installs_;
 
   // One block on its way for one or more contexts.
@@ -148,10 +159,14 @@ class Engine::Impl {
   bool log_finished_ = false;
   std::function<void(Status)> close_done_;
   Status background_errors_[3];  // by Work; ok while it succeeds
+  int64_t failing_since_us_[3] = {0, 0, 0};
+  int64_t compact_backoff_us_ = 0;
   int64_t flush_retry_us_ = 0, compact_retry_us_ = 0, segment_retry_us_ = 0;
 
   double tokens_ = 0;
   int64_t tokens_at_us_ = 0;
+  uint64_t debt_ = 0;  // compaction_debt of version_
+  int64_t last_level0_us_ = 0;
   double flush_rate_ = 0, level0_rate_ = 0;  // bytes of user data per second, moving averages
 
   std::function<void(Sequence)> on_durable_;

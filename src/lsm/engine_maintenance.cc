@@ -6,6 +6,48 @@
 #include "lsm/engine_impl.h"
 
 namespace varve {
+namespace {
+
+struct CheckpointInput {
+  ManifestState state;
+  std::vector<TableRef> tables;  // keeps the files from being removed meanwhile
+  Identity directory, manifest;
+  std::string source, target, application;
+  FileSystem* fs = nullptr;
+};
+
+// A half-made checkpoint would keep the space of tables that are gone elsewhere.
+void remove_checkpoint(FileSystem& fs, const std::string& dir) {
+  auto names = fs.list(dir);
+  if (!names) return;
+  for (const std::string& name : *names) {
+    if (Status removed = fs.remove(join_path(dir, name)); !removed.ok())
+      log_verbose("checkpoint: {}", removed.to_string());
+  }
+  if (Status removed = fs.remove_dir(dir); !removed.ok()) log_verbose("checkpoint: {}", removed.to_string());
+}
+
+// Built beside its final name and renamed when it is whole.
+Status make_checkpoint(const CheckpointInput& input) {
+  FileSystem& fs = *input.fs;
+  if (fs.exists(input.target)) return Status::invalid_argument("{}: already there", input.target);
+  std::string building = input.target + ".tmp";
+  remove_checkpoint(fs, building);
+  VARVE_TRY(fs.create_dir(building));
+  for (const TableRef& table : input.tables) {
+    std::string name = table_file_name(table->meta.number);
+    VARVE_TRY(fs.link(join_path(input.source, name), join_path(building, name)));
+  }
+  auto writer = ManifestWriter::create(fs, building, input.state.next_file_number, input.directory,
+                                       input.manifest, input.application, 1, input.state);
+  if (!writer) return writer.status();
+  VARVE_TRY(fs.sync_dir(building));
+  VARVE_TRY(fs.rename(building, input.target));
+  size_t slash = input.target.find_last_of('/');
+  return fs.sync_dir(slash == std::string::npos ? "." : input.target.substr(0, slash));
+}
+
+}  // namespace
 
 void Engine::Impl::flush(std::function<void(Status)> done) {
   if (log_.fenced()) return done(log_.fence());
@@ -55,14 +97,7 @@ void Engine::Impl::continue_manual() {
 void Engine::Impl::checkpoint(const std::string& dir, std::function<void(Status)> done) {
   flush([this, dir, done = std::move(done)](const Status& status) {
     if (!status.ok()) return done(status);
-    struct Input {
-      ManifestState state;
-      std::vector<TableRef> tables;  // keeps the files from being removed meanwhile
-      Identity directory, manifest;
-      std::string source, target, application;
-      FileSystem* fs;
-    };
-    auto input = std::make_shared<Input>();
+    auto input = std::make_shared<CheckpointInput>();
     input->state = manifest_.state();
     input->state.log.clear();
     for (const auto& [number, table] : tables_) input->tables.push_back(table);
@@ -75,26 +110,9 @@ void Engine::Impl::checkpoint(const std::string& dir, std::function<void(Status)
     submit(
         Lane::kUtility,
         [input]() -> Status {
-          FileSystem& fs = *input->fs;
-          if (fs.exists(input->target)) return Status::invalid_argument("{}: already there", input->target);
-          std::string building = input->target + ".tmp";
-          if (fs.exists(building)) {
-            auto names = fs.list(building);
-            if (!names) return names.status();
-            for (const std::string& name : *names) VARVE_TRY(fs.remove(join_path(building, name)));
-          }
-          VARVE_TRY(fs.create_dir(building));
-          for (const TableRef& table : input->tables) {
-            std::string name = table_file_name(table->meta.number);
-            VARVE_TRY(fs.link(join_path(input->source, name), join_path(building, name)));
-          }
-          auto writer = ManifestWriter::create(fs, building, input->state.next_file_number, input->directory,
-                                               input->manifest, input->application, 1, input->state);
-          if (!writer) return writer.status();
-          VARVE_TRY(fs.sync_dir(building));
-          VARVE_TRY(fs.rename(building, input->target));
-          size_t slash = input->target.find_last_of('/');
-          return fs.sync_dir(slash == std::string::npos ? "." : input->target.substr(0, slash));
+          Status made = make_checkpoint(*input);
+          if (!made.ok()) remove_checkpoint(*input->fs, input->target + ".tmp");
+          return made;
         },
         [input, done](const Status& result) { done(result); });
   });
@@ -107,12 +125,9 @@ void Engine::Impl::close(std::function<void(Status)> done) {
   close_done_ = std::move(done);
   cancel_->store(true);
   closing_ = true;
-  for (auto& [sequence, call] : flush_waiters_) call(Status::aborted("the database is closing"));
-  flush_waiters_.clear();
-  while (!manual_.empty()) {
-    manual_.front().done(Status::aborted("the database is closing"));
-    manual_.pop_front();
-  }
+  Status reason = Status::aborted("the database is closing");
+  fail_flush_waiters(reason);
+  fail_manual(reason);
   run_held_installs();
   maybe_finish_close();
 }
@@ -178,7 +193,7 @@ EngineStats Engine::Impl::stats() const {
   s.last_sequence = log_.last();
   s.durable_sequence = log_.durable();
   s.flushed_sequence = flushed_;
-  s.snapshots = snapshots_.size();
+  s.snapshots = snapshots_->size();
   s.pending_compaction_bytes = compaction_debt(*version_, compaction_options());
   s.flush_running = flush_running_;
   s.compactions_running = compactions_running_;

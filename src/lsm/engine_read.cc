@@ -51,14 +51,16 @@ const Status* CachedSource::failed_before(const TableRef& table, BlockHandle han
   return nullptr;
 }
 
-// A read that cannot block: kMiss if it would. Reads of memory only (blind writes) try it only while the cache has room, so
-// that a data set that fits is soon known, and a larger one costs a write nothing.
-IterState CachedSource::read_nowait(const TableRef& table, BlockHandle handle, BlockKind kind, BlockRef* out) {
+// A read that cannot block: kMiss if it would. Reads of memory only (blind writes) try it only while the
+// cache has room, so that a data set that fits is soon known, and a larger one costs a write nothing.
+IterState CachedSource::read_nowait(const TableRef& table, BlockHandle handle, BlockKind kind,
+                                    BlockRef* out) {
   if (engine_.options_.random_miss_one_in > 0) return IterState::kMiss;
   const BlockCache& cache = engine_.cache_;
   if (context_ == nullptr && cache.memory_used() > cache.capacity() / 4 * 3) return IterState::kMiss;
   Buffer stored;
-  if (!table->file->read_at_nowait(handle.offset, stored_block_size(handle), &stored)) return IterState::kMiss;
+  if (!table->file->read_at_nowait(handle.offset, stored_block_size(handle), &stored))
+    return IterState::kMiss;
   ++engine_.counts_.nowait_reads;
   auto block = decode_block(*table, handle, kind, stored.view());
   if (!block) return fail(block.status());
@@ -166,8 +168,9 @@ ReadState Engine::Impl::get_in_memory(std::string_view key, ReadValue* out) {
 void Engine::Impl::fetch(ReadContext& context, std::function<void()> done) {
   ++context.restarts;
   if (context.restarts >= kRestartsBeforeHold && !context.install_hold) {
-    ++install_holds_;
-    context.install_hold = std::shared_ptr<void>(nullptr, [this](void*) { --install_holds_; });
+    ++*install_holds_;
+    context.install_hold =
+        std::shared_ptr<void>(install_holds_.get(), [holds = install_holds_](void*) { --*holds; });
   }
   VARVE_CHECK(!context.misses.empty());
   auto remaining =

@@ -7,12 +7,28 @@
 namespace varve {
 namespace {
 
-// What a batch of n bytes may take in the log at most, alone in a group.
-uint64_t log_need(size_t bytes) {
-  return bytes + bytes / 1024 + 2 * kLogBlockSize;
-}
+// A failure that lasts so long is told to writers instead of letting them wait.
+constexpr int64_t kStuckUs = 5'000'000;
+constexpr size_t kLargestOp = kMaxEngineValueSize + 2 * kMaxEngineKeySize;
 
 }  // namespace
+
+Status Engine::Impl::stuck() const {
+  int64_t now = options_.clock->monotonic_us();
+  Status lasting;
+  for (int i = 0; i < 3; ++i) {
+    if (background_errors_[i].is_no_space()) return background_errors_[i];
+    if (!background_errors_[i].ok() && now - failing_since_us_[i] > kStuckUs) lasting = background_errors_[i];
+  }
+  const Status& manifest = manifest_.error();
+  if (manifest.is_no_space()) return manifest;
+  if (!manifest.ok() && now - manifest_.failing_since_us() > kStuckUs) lasting = manifest;
+  return lasting;
+}
+
+bool Engine::Impl::log_at_maximum() const {
+  return (log_.segments().size() + 1) * options_.log_segment_size > options_.log_max_bytes;
+}
 
 Admission Engine::Impl::admit(size_t bytes, bool frees_space) {
   Admission admission;
@@ -21,28 +37,39 @@ Admission Engine::Impl::admit(size_t bytes, bool frees_space) {
     admission.reason = log_.fenced() ? log_.fence() : Status::aborted("the database is closing");
     return admission;
   }
-  // What waits for space on a full disk is refused: the client should know, and reads go on.
+  // What waits for a background that fails is refused: the client should know, and reads go on.
   auto wait = [&](int64_t us) {
-    Status stuck = us == 0 ? background_error() : Status();
-    if (stuck.is_no_space()) {
+    Status reason = us == 0 ? stuck() : Status();
+    if (!reason.ok()) {
       admission.verdict = Admission::Verdict::kRefuse;
-      admission.reason = stuck;
+      admission.reason = reason;
     } else {
       admission.verdict = Admission::Verdict::kWait;
       admission.wait_us = us > 0 ? us : 100'000;
     }
     return admission;
   };
-  uint64_t need = log_need(bytes);
-  if (need > log_.room(!frees_space)) {
-    uint64_t most = options_.log_max_bytes / 2;
+  uint64_t need = log_.need(bytes);
+  size_t largest_op = std::min(bytes, kLargestOp);
+  if (need > log_.room(!frees_space, largest_op)) {
+    // Two segments are kept free of this one: the last, and the one being filled by others.
+    uint64_t segments = options_.log_max_bytes / options_.log_segment_size;
+    uint64_t most = log_.room_of(segments > 2 ? segments - 2 : 0, largest_op);
     if (need > most) {
       admission.verdict = Admission::Verdict::kRefuse;
       admission.reason =
           Status::invalid_argument("a write of {} bytes exceeds what the log can hold ({})", bytes, most);
       return admission;
     }
-    urgent_freeze_ = true;
+    wanted_log_room_ = std::max(wanted_log_room_, need);
+    if (log_at_maximum()) urgent_freeze_ = true;
+    maybe_prepare_segment();
+    return wait(0);
+  }
+  // A slow disk must not let the log's buffer grow without bound; one large write may pass alone.
+  size_t buffer_max = std::max<size_t>(8 << 20, options_.memtable_size / 2);
+  if (log_.memory_used() > buffer_max) {
+    waiting_for_log_ = true;
     return wait(0);
   }
   PacingState state;
@@ -53,12 +80,19 @@ Admission Engine::Impl::admit(size_t bytes, bool frees_space) {
   state.frozen_max = static_cast<uint64_t>(options_.max_frozen_memtables);
   state.active_fill =
       static_cast<double>(active_->memory_used()) / static_cast<double>(options_.memtable_size);
+  state.debt_bytes = debt_;
+  state.debt_slow = 32 * options_.base_level_size;
+  state.debt_stop = 4 * state.debt_slow;
   state.drain_bytes_per_s = level0_rate_ > 0 ? std::min(flush_rate_, level0_rate_) : flush_rate_;
-  if (state.level0_runs < state.level0_slow && state.frozen_memtables < state.frozen_max) return admission;
+  if (state.level0_runs < state.level0_slow && state.frozen_memtables < state.frozen_max &&
+      debt_ < state.debt_slow) {
+    return admission;
+  }
   PacingVerdict verdict = pace(state);
   if (verdict.stop && !(frees_space && state.active_fill < 2)) return wait(0);
   if (verdict.bytes_per_s <= 0) return admission;
-  // A bucket that holds 20 ms of the allowed rate; a write may overdraw it, the next one waits.
+  // A bucket that holds 20 ms of the allowed rate; a write may overdraw it, the next ones wait, at most 100
+  // ms for it.
   int64_t now = options_.clock->monotonic_us();
   double elapsed = static_cast<double>(std::clamp<int64_t>(now - tokens_at_us_, 0, 1'000'000)) * 1e-6;
   tokens_at_us_ = now;
@@ -70,7 +104,7 @@ Admission Engine::Impl::admit(size_t bytes, bool frees_space) {
     counts_.write_delay_us += static_cast<uint64_t>(us);
     return wait(us);
   }
-  tokens_ -= static_cast<double>(bytes) + 32;
+  tokens_ = std::max(tokens_ - static_cast<double>(bytes) - 32, -0.1 * verdict.bytes_per_s);
   return admission;
 }
 
@@ -79,7 +113,7 @@ Sequence Engine::Impl::commit(const WriteBatch& batch) {
   VARVE_CHECK(batch.valid() && batch.count() > 0 && !log_.fenced() && !closing_);
   Sequence first = log_.last() + 1;
   log_.append(first, batch);
-  Sequence newest_snapshot = snapshots_.empty() ? 0 : *snapshots_.rbegin();
+  Sequence newest_snapshot = snapshots_->empty() ? 0 : *snapshots_->rbegin();
   BatchReader reader(batch.bytes());
   BatchReader::Op op;
   Sequence sequence = first;
@@ -122,7 +156,8 @@ void Engine::Impl::end_of_turn() {
   log_.pump();
   if (!held_installs_.empty()) run_held_installs();
   if (!frozen_.empty() && !flush_running_) maybe_flush();
-  if (log_.ready_segments() < 2) maybe_prepare_segment();
+  if (!pending_garbage_.empty()) delete_garbage();
+  maybe_prepare_segment();
 }
 
 void Engine::Impl::tick() {
@@ -133,7 +168,8 @@ void Engine::Impl::tick() {
   maybe_flush();
   maybe_compact();
   maybe_prepare_segment();
-  remove_obsolete(false);
+  remove_obsolete();
+  delete_garbage();
   if (closing_) maybe_finish_close();
 }
 

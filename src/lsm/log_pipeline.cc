@@ -13,44 +13,43 @@ constexpr int64_t kSecondUs = 1'000'000;
 
 }  // namespace
 
-LogPipeline::LogPipeline(FileSystem* fs, Executor* executor, Clock* clock, std::string dir,
-                         uint64_t segment_size, SyncMode mode, Callbacks callbacks)
-    : fs_(fs),
-      executor_(executor),
+LogPipeline::LogPipeline(Executor* executor, Clock* clock, uint64_t segment_size, SyncMode mode,
+                         Callbacks callbacks)
+    : executor_(executor),
       clock_(clock),
-      dir_(std::move(dir)),
+      segment_size_(segment_size),
       payload_max_(std::min<uint64_t>(kMaxFramePayload, segment_size / 4)),
       mode_(mode),
       callbacks_(std::move(callbacks)) {}
 
-Status LogPipeline::add_segment(const LogSegment& info) {
-  auto file = fs_->open_write(join_path(dir_, log_file_name(info.number)));
-  if (!file) return file.status();
+void LogPipeline::add_segment(const LogSegment& info, std::shared_ptr<WriteFile> file) {
   auto segment = std::make_shared<Segment>();
   segment->info = info;
-  segment->file = std::move(*file);
+  segment->file = std::move(file);
   ready_.push_back(std::move(segment));
-  return Status();
 }
 
-uint64_t LogPipeline::room(bool keep_last) const {
-  // A segment is left when the next batch does not fit, so of each whole segment one frame's worth may be
-  // lost.
-  auto usable = [this](const Segment& s) {
-    uint64_t left = s.info.size - s.offset;
-    uint64_t lost = payload_max_ + 2 * kLogBlockSize;
-    return left > lost ? left - lost : 0;
-  };
-  uint64_t sum = 0;
+uint64_t LogPipeline::need(size_t batch_bytes) const {
+  // Parts are at least half full, and each may lose a block to padding and one to its headers.
+  return batch_bytes + (batch_bytes / (payload_max_ / 2) + 2) * 2 * kLogBlockSize;
+}
+
+uint64_t LogPipeline::room_of(uint64_t segments, size_t largest_op) const {
+  // A segment is left when the next frame does not fit, so of each one frame's worth may be lost.
+  uint64_t lost = std::max<uint64_t>(payload_max_, largest_op) + 3 * kLogBlockSize;
+  return segment_size_ > lost ? segments * (segment_size_ - lost) : 0;
+}
+
+uint64_t LogPipeline::room(bool keep_last, size_t largest_op) const {
   size_t whole = ready_.size();
   if (keep_last) whole = whole > 0 ? whole - 1 : 0;
-  for (size_t i = 0; i < whole; ++i) sum += usable(*ready_[i]);
-  if (!used_.empty() && !(keep_last && ready_.empty())) {
-    Segment current = *used_.back();
-    if (open_) current.offset = open_->offset + frame_footprint(open_->bytes.size() - kFrameHeaderSize);
-    sum += usable(current);
-  }
-  return sum;
+  uint64_t sum = room_of(whole, largest_op);
+  if (used_.empty() || (keep_last && ready_.empty())) return sum;
+  uint64_t at =
+      open_ ? open_->offset + frame_footprint(open_->bytes.size() - kFrameHeaderSize) : used_.back()->offset;
+  uint64_t gone = at - kLogBlockSize;
+  uint64_t empty = room_of(1, largest_op);
+  return sum + (empty > gone ? empty - gone : 0);
 }
 
 // Starts a frame in the segment being filled if `payload` bytes fit there, else in the next one.
@@ -264,7 +263,10 @@ void LogPipeline::tick() {
   bool untold = told_durable_ < durable_ || told_manifest_edit_ < callbacks_.manifest_edit();
   bool idle =
       !in_flight_ && !open_ && closed_.empty() && durable_ == last_ && now - last_activity_us_ >= kIdleUs;
-  if (untold && idle) add_watermark();
+  if (untold && idle) {
+    add_watermark();
+    want_sync_ = true;
+  }
   pump();
 }
 
@@ -293,6 +295,7 @@ void LogPipeline::finish(std::function<void(Status)> done) {
     std::vector<Frame> frames = std::move(closed_);
     closed_.clear();
     auto shared = std::make_shared<std::vector<Frame>>(std::move(frames));
+    in_flight_ = true;
     executor_->submit(
         Lane::kLog,
         [shared]() -> Status {
@@ -303,7 +306,10 @@ void LogPipeline::finish(std::function<void(Status)> done) {
           }
           return Status();
         },
-        done);
+        [this, done](const Status& written) {
+          in_flight_ = false;
+          done(written);
+        });
   });
 }
 

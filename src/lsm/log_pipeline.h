@@ -35,14 +35,17 @@ class LogPipeline {
     uint64_t sync_us_total = 0, sync_us_max = 0, sync_us_last = 0;
   };
 
-  LogPipeline(FileSystem* fs, Executor* executor, Clock* clock, std::string dir, uint64_t segment_size,
-              SyncMode mode, Callbacks callbacks);
+  LogPipeline(Executor* executor, Clock* clock, uint64_t segment_size, SyncMode mode, Callbacks callbacks);
 
-  // A prepared segment, named in the durable manifest; used after all earlier ones.
-  Status add_segment(const LogSegment& segment);
-  // Bytes of batches that surely fit, in whole segments counted pessimistically; `keep_last`: without the
-  // last segment.
-  uint64_t room(bool keep_last) const;
+  // A prepared segment, open for writing, named in the durable manifest; used after all earlier ones.
+  void add_segment(const LogSegment& segment, std::shared_ptr<WriteFile> file);
+  // What a batch of so many bytes takes at most, headers and padding included.
+  uint64_t need(size_t batch_bytes) const;
+  // Bytes of batches that surely fit, counted pessimistically, for a batch whose largest operation has at
+  // most `largest_op` bytes; `keep_last`: without the last segment.
+  uint64_t room(bool keep_last, size_t largest_op) const;
+  // The most that room() could say with so many empty segments.
+  uint64_t room_of(uint64_t segments, size_t largest_op) const;
   size_t ready_segments() const { return ready_.size(); }
 
   void start_at(Sequence last) { last_ = durable_ = written_ = last; }
@@ -104,10 +107,9 @@ class LogPipeline {
   void release_waiters();
   void fence_with(const Status& status);
 
-  FileSystem* fs_;
   Executor* executor_;
   Clock* clock_;
-  std::string dir_;
+  uint64_t segment_size_;
   size_t payload_max_;  // of a frame
   SyncMode mode_;
   Callbacks callbacks_;

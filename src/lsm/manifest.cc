@@ -9,6 +9,8 @@ namespace {
 
 constexpr char kCurrentName[] = "CURRENT";
 constexpr uint64_t kMaxCurrentSize = 4096;
+static_assert(ManifestLimits().snapshot < ManifestLimits().file && ManifestLimits().file < kMaxManifestSize,
+              "what is written can be read");
 
 // A digit string and nothing else before `suffix`: tables and log segments, whatever their numbers' width.
 bool is_numbered(std::string_view name, std::string_view suffix) {
@@ -171,22 +173,30 @@ std::string manifest_file_name(uint64_t number) {
 Result<std::unique_ptr<ManifestWriter>> ManifestWriter::create(FileSystem& fs, const std::string& dir,
                                                                uint64_t number, Identity directory,
                                                                Identity file, const std::string& application,
-                                                               uint64_t last_edit,
-                                                               const ManifestState& state) {
+                                                               uint64_t last_edit, const ManifestState& state,
+                                                               const ManifestLimits& limits) {
   if (application.size() > kMaxApplicationSize) {
     return Status::invalid_argument("the application's name is longer than {} bytes", kMaxApplicationSize);
   }
   const std::string name = manifest_file_name(number);
+  std::string bytes = encode_manifest_header({directory, file, number, application});
+  {
+    std::string payload;
+    state.snapshot().encode(&payload);
+    varve::append_record(&bytes, kSnapshotRecord, last_edit, payload, file, bytes.size());
+  }
+  if (bytes.size() > limits.snapshot) {
+    return Status::invalid_argument(
+        "{}: the state takes {} bytes ({} tables, {} ranges of garbage), more than {}", name, bytes.size(),
+        state.tables.size(), state.garbage.size(), limits.snapshot);
+  }
   auto out = create_file(fs, dir, name);
   if (!out) return out.status();
   std::unique_ptr<ManifestWriter> writer(new ManifestWriter());
   writer->file_ = out.take();
   writer->identity_ = file;
   writer->number_ = number;
-  std::string payload;
-  state.snapshot().encode(&payload);
-  std::string bytes = encode_manifest_header({directory, file, number, application});
-  varve::append_record(&bytes, kSnapshotRecord, last_edit, payload, file, bytes.size());
+  writer->limits_ = limits;
   Status status = writer->file_->write_at(0, bytes);
   if (status) status = writer->file_->sync();
   // The file's name must be durable before CURRENT names it.
@@ -212,6 +222,13 @@ Status ManifestWriter::append(uint64_t edit_number, const VersionEdit& edit) {
   if (!failed_) return failed_;
   std::string payload;
   edit.encode(&payload);
+  // Room for the watermark is a block.
+  const uint64_t end = offset_ + kRecordHeaderSize + payload.size() + 2 * kManifestBlockSize;
+  if (end > limits_.file) {
+    failed_ = Status::invalid_argument("{}: full: {} bytes, and an edit of {}", manifest_file_name(number_),
+                                       offset_, payload.size());
+    return failed_;
+  }
   failed_ = append_record(kEditRecord, edit_number, payload);
   if (failed_) failed_ = append_record(kWatermarkRecord, edit_number, {});
   return failed_;

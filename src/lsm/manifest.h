@@ -19,10 +19,10 @@
 //   CURRENT := "varve\n" format:decimal "\n" directory identity hex "\n" manifest name "\n" checksum hex "\n"
 //
 // A manifest that has grown past its limit is rewritten as a snapshot in a new file; CURRENT switches by
-// rename; the old file is removed. `application` is the text the engine's user gave (what the keys mean);
-// opening with another one is refused. CURRENT's checksum covers the text before it; later formats keep its
-// first line and that its last line is this checksum, as they keep the manifest header's block, so that a
-// newer format is told from damage.
+// rename; the old file is removed. The writer refuses what would make a file larger than readers accept.
+// `application` is the text the engine's user gave (what the keys mean); opening with another one is refused.
+// CURRENT's checksum covers the text before it; later formats keep its first line and that its last line is
+// this checksum, as they keep the manifest header's block, so that a newer format is told from damage.
 #pragma once
 
 #include <cstdint>
@@ -46,20 +46,30 @@ struct ManifestInfo {
   bool torn_tail = false;
 };
 
+// In bytes of file. A file at its limit takes no more edits and must be rewritten; between the two limits
+// there is room for one edit of any sensible size, and up to what readers accept (1 GiB) some more.
+struct ManifestLimits {
+  uint64_t snapshot = uint64_t{512} << 20;
+  uint64_t file = uint64_t{768} << 20;
+};
+
 // Appends edits to one manifest file. Used by the manifest lane, one call at a time; the owner holds it
 // meanwhile only as a handle to pass on.
 class ManifestWriter {
  public:
   // Writes a new manifest file with `state` as its snapshot, syncs, switches CURRENT to it, syncs the
   // directory. Removing the old manifest is the caller's. A file of that name which CURRENT does not name was
-  // left by a creation that did not come to its end, and is replaced.
+  // left by a creation that did not come to its end, and is replaced. kInvalidArgument, and nothing is
+  // written, when the snapshot is larger than its limit.
   static Result<std::unique_ptr<ManifestWriter>> create(FileSystem& fs, const std::string& dir,
                                                         uint64_t number, Identity directory, Identity file,
                                                         const std::string& application, uint64_t last_edit,
-                                                        const ManifestState& state);
+                                                        const ManifestState& state,
+                                                        const ManifestLimits& limits = {});
   ~ManifestWriter();
-  // Appends and syncs the edit, then the watermark, and syncs again. After a failure every later call fails
-  // the same way (a failed sync is never retried).
+  // Appends and syncs the edit, then the watermark, and syncs again. kInvalidArgument, and nothing is
+  // written, when the file would grow past its limit: it must be rewritten. After a failure every later call
+  // fails the same way (a failed sync is never retried).
   Status append(uint64_t edit_number, const VersionEdit& edit);
   uint64_t size() const { return offset_; }
   uint64_t number() const { return number_; }
@@ -71,6 +81,7 @@ class ManifestWriter {
   Identity identity_;
   uint64_t number_ = 0;
   uint64_t offset_ = 0;
+  ManifestLimits limits_;
   Status failed_;
 };
 

@@ -13,9 +13,10 @@ constexpr int64_t kRetryUs = 1'000'000;
 }  // namespace
 
 ManifestQueue::ManifestQueue(const EngineOptions& options, Recovered* recovered,
-                             std::function<uint64_t()> take_file_number)
+                             std::function<uint64_t()> take_file_number, std::function<void()> on_stalled)
     : options_(options),
       take_file_number_(std::move(take_file_number)),
+      on_stalled_(std::move(on_stalled)),
       random_(options.random_seed ^ 0x6d616e6966657374),
       directory_(recovered->directory),
       writer_(std::move(recovered->manifest)),
@@ -58,10 +59,7 @@ void ManifestQueue::finish_append(const Status& status) {
   running_ = false;
   if (!status.ok()) {
     log_warning("manifest: {}; it will be written anew", status.to_string());
-    error_ = status;
-    broken_ = true;
-    retry_at_us_ = options_.clock->monotonic_us() + kRetryUs;
-    return;
+    return stall(status);
   }
   Waiting front = std::move(queue_.front());
   queue_.pop_front();
@@ -102,17 +100,21 @@ void ManifestQueue::start_rewrite() {
 
 void ManifestQueue::finish_rewrite(Result<std::shared_ptr<ManifestWriter>> writer) {
   running_ = false;
-  if (!writer) {
-    error_ = writer.status();
-    broken_ = true;
-    retry_at_us_ = options_.clock->monotonic_us() + kRetryUs;
-    return;
-  }
+  if (!writer) return stall(writer.status());
   writer_ = writer.take();
   size_after_rewrite_ = writer_->size();
   broken_ = false;
   error_ = Status();
   start();
+}
+
+void ManifestQueue::stall(const Status& status) {
+  int64_t now = options_.clock->monotonic_us();
+  if (error_.ok()) failing_since_us_ = now;
+  error_ = status;
+  broken_ = true;
+  retry_at_us_ = now + kRetryUs;
+  on_stalled_();
 }
 
 void ManifestQueue::tick() {

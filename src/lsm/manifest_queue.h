@@ -19,9 +19,9 @@ namespace varve {
 
 class ManifestQueue {
  public:
-  // `take_file_number` gives the number of a new manifest.
+  // `take_file_number` gives the number of a new manifest; `on_stalled` is called after each failure.
   ManifestQueue(const EngineOptions& options, Recovered* recovered,
-                std::function<uint64_t()> take_file_number);
+                std::function<uint64_t()> take_file_number, std::function<void()> on_stalled);
 
   // `done` runs once the edit is durable and in state().
   void submit(VersionEdit edit, std::function<void()> done);
@@ -33,6 +33,8 @@ class ManifestQueue {
   bool running() const { return running_; }
   // Why the queue stands still; ok when it does not.
   const Status& error() const { return error_; }
+  // When it began to; monotonic microseconds, meaningful while error() is not ok.
+  int64_t failing_since_us() const { return failing_since_us_; }
 
  private:
   struct Waiting {
@@ -44,9 +46,11 @@ class ManifestQueue {
   void start_rewrite();
   void finish_append(const Status& status);
   void finish_rewrite(Result<std::shared_ptr<ManifestWriter>> writer);
+  void stall(const Status& status);
 
   const EngineOptions& options_;
   std::function<uint64_t()> take_file_number_;
+  std::function<void()> on_stalled_;
   Random random_;
   Identity directory_;
   std::shared_ptr<ManifestWriter> writer_;
@@ -58,6 +62,7 @@ class ManifestQueue {
   bool broken_ = false;  // the writer failed: rewrite before the next append
   Status error_;
   int64_t retry_at_us_ = 0;
+  int64_t failing_since_us_ = 0;
 };
 
 }  // namespace varve

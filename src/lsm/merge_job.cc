@@ -185,7 +185,6 @@ class MergeJob {
 
   MergeOutput run() {
     output_.status = merge();
-    if (!output_.status.is_corruption()) output_.damaged_table = 0;
     return std::move(output_);
   }
 

@@ -12,7 +12,10 @@
 //   - a range tombstone fragment is dropped when nothing deeper overlaps it and no snapshot is below it;
 //   - a sequence becomes 0 only if nothing deeper can hold the key, no snapshot is below it, and the job has
 //   no
-//     range tombstones at all.
+//     range tombstones at all;
+//   - a delete without the blind mark takes the place of a record that only a range tombstone hides, if that
+//     record (with what it hides in turn) left the next older one settled; it goes when nothing older can be
+//     there (record_merger.h: barriers).
 // Blind marks (DESIGN.md): a blind record meeting the next older event of its key in the merge is settled:
 //   older put  -> its death is reported (inspector.death: count correction -1 if counted, garbage range);
 //   older delete or covering range tombstone -> nothing to report;
@@ -20,7 +23,8 @@
 //   met nothing keeps its mark unless nothing deeper can hold the key. A blind delete is kept while it is
 //   blind and something deeper may hold the key.
 // A put whose next newer event is a range tombstone of the job that covers it dies unseen: its garbage (not a
-// count) is reported when it is dropped.
+// count) is reported when it is dropped. Garbage that a newer range tombstone of the job deletes anyway (that
+// of FLUSHALL covers all elements) is not reported; ranges that touch are joined.
 #pragma once
 
 #include <atomic>
@@ -62,10 +66,10 @@ struct MergeInput {
 
 struct MergeOutput {
   Status status;                  // not ok: no outputs exist any more
-  uint64_t damaged_table = 0;     // the input's file number when status is corruption in an input table
+  uint64_t damaged_table = 0;     // not ok because this input (a file number) could not be read; else 0
   std::vector<TableRef> outputs;  // written, synced, the directory synced, opened; in key order; disjoint
   std::map<uint32_t, int64_t> count_corrections;
-  std::vector<KeyRange> garbage;
+  std::vector<KeyRange> garbage;  // ascending; neighbours neither touch nor overlap
   uint64_t bytes_read = 0;
   uint64_t bytes_written = 0;
   uint64_t records_in = 0;

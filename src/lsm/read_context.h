@@ -49,6 +49,14 @@ struct ReadContext {
     error = Status();
     seen = 0;
   }
+  // Between two commands, or two steps of a long one, that share a context: nothing of the last one stays.
+  void begin_command() {
+    begin_run();
+    pins.clear();
+    failures.clear();
+    restarts = 0;
+    install_hold.reset();
+  }
 };
 
 }  // namespace varve

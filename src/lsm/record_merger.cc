@@ -9,6 +9,11 @@
 namespace varve {
 namespace {
 
+// Garbage is joined when there is this much of it, and again whenever it has doubled.
+constexpr size_t kJoinGarbageFrom = 1024;
+// How many range tombstones deleted_since() looks at.
+constexpr int kMaxFragmentsAsked = 8;
+
 // How many snapshots are below the sequence, that is, do not see it.
 size_t stripe_of(const std::vector<Sequence>& snapshots, Sequence sequence) {
   return static_cast<size_t>(std::lower_bound(snapshots.begin(), snapshots.end(), sequence) -
@@ -33,6 +38,23 @@ bool deeper_overlaps(const MergeRules& rules, std::string_view begin, std::strin
     if (first != run.end() && std::string_view(first->begin) < end) return true;
   }
   return false;
+}
+
+void sort_and_join(std::vector<KeyRange>* ranges) {
+  std::sort(ranges->begin(), ranges->end(),
+            [](const KeyRange& a, const KeyRange& b) { return a.begin < b.begin; });
+  size_t joined = 0;
+  for (KeyRange& range : *ranges) {
+    KeyRange* last = joined > 0 ? &(*ranges)[joined - 1] : nullptr;
+    if (last == nullptr || range.begin > last->end) {
+      KeyRange* place = &(*ranges)[joined++];
+      if (place != &range) *place = std::move(range);
+    } else if (range.end > last->end || (range.end == last->end && range.end_inclusive)) {
+      last->end = std::move(range.end);
+      last->end_inclusive = range.end_inclusive;
+    }
+  }
+  ranges->resize(joined);
 }
 
 }  // namespace
@@ -81,14 +103,15 @@ Status RecordMerger::add(std::string_view key, Tag tag, std::string_view value) 
 }
 
 Status RecordMerger::finish() {
-  return finish_key();
+  VARVE_TRY(finish_key());
+  sort_and_join(&garbage_);
+  return Status();
 }
 
 void RecordMerger::start_key(std::string_view key) {
   has_key_ = true;
   key_ = key;
   has_newer_ = false;
-  has_heir_ = false;
   held_.clear();
   values_.clear();
   auto end = rules_.tombstones.fragments().end();
@@ -110,17 +133,19 @@ void RecordMerger::add_version(Tag tag, std::string_view value) {
 
   bool range_deleted = above != 0 && (!has_newer_ || above < newer_.sequence());
   if (range_deleted) {
+    // What lies below an older range tombstone did not die by the hand of what lies above it.
+    if (open_barrier()) held_.pop_back();
     // Whoever deleted the range did not look inside, and settled the counts as a whole.
-    if (hidden && tag.kind() == Kind::kPut) report_death(key_, value, false);
-    has_heir_ = false;
+    if (hidden && tag.kind() == Kind::kPut) report_death(value, above, false);
   } else if (has_newer_ && newer_.blind() && tag.kind() == Kind::kPut) {
-    report_death(key_, value, true);
+    report_death(value, newer_.sequence(), true);
   }
 
   if (!hidden) {
-    held_.push_back({tag, values_.size(), value.size()});
+    held_.push_back({tag, values_.size(), value.size(), false});
     values_.append(value);
-    has_heir_ = true;
+  } else if (range_deleted) {
+    held_.push_back({Tag::make(tag.sequence(), Kind::kDelete), values_.size(), 0, true});
   }
   newer_ = tag;
   has_newer_ = true;
@@ -129,15 +154,16 @@ void RecordMerger::add_version(Tag tag, std::string_view value) {
 Status RecordMerger::finish_key() {
   if (!std::exchange(has_key_, false) || held_.empty()) return Status();
   bool deeper = deeper_may_hold(key_);
-  if (!deeper) {
-    while (!held_.empty() && held_.back().tag.kind() == Kind::kDelete) held_.pop_back();
-    if (held_.empty()) return Status();
-  }
-  // Every mark but that of the oldest record has met its elder; that one's stays where it has not, on the
-  // oldest record that stays.
   bool met_tombstone =
       covering_ != nullptr && first_not_above(*covering_, newer_.sequence()) != covering_->end();
-  bool unsettled = newer_.blind() && deeper && !met_tombstone && has_heir_;
+  // Every mark but that of the oldest record has met its elder; that one's stays where it has not, on the
+  // oldest record that stays. Not if a range tombstone lies between: then that will settle what is deeper.
+  bool unsettled = newer_.blind() && deeper && !met_tombstone && !open_barrier();
+  if (open_barrier() && (newer_.blind() || met_tombstone)) held_.pop_back();
+  if (!deeper) {
+    while (!held_.empty() && held_.back().tag.kind() == Kind::kDelete) held_.pop_back();
+  }
+  if (held_.empty()) return Status();
   kept_.clear();
   for (const Held& held : held_) {
     Tag tag = Tag::make(held.tag.sequence(), held.tag.kind(), false);
@@ -162,11 +188,34 @@ bool RecordMerger::deeper_may_hold(std::string_view key) {
   return may_hold;
 }
 
-void RecordMerger::report_death(std::string_view key, std::string_view value, bool correct_count) {
+// Of a version of key_. All that it owned was written before its killer.
+void RecordMerger::report_death(std::string_view value, Sequence killer, bool correct_count) {
   if (rules_.inspector == nullptr) return;
-  RecordInspector::Death death = rules_.inspector->death(key, value);
+  RecordInspector::Death death = rules_.inspector->death(key_, value);
   if (death.counted && correct_count) --count_corrections_[death.counter_id];
-  if (death.garbage) garbage_.push_back(std::move(*death.garbage));
+  if (!death.garbage || deleted_since(*death.garbage, killer)) return;
+  garbage_.push_back(std::move(*death.garbage));
+  if (garbage_.size() < 2 * joined_garbage_ + kJoinGarbageFrom) return;
+  sort_and_join(&garbage_);
+  joined_garbage_ = garbage_.size();
+}
+
+// Do range tombstones of the job at or above the sequence delete all of the range? May say no where finding
+// out takes too long.
+bool RecordMerger::deleted_since(const KeyRange& range, Sequence sequence) const {
+  const RangeTombstones::Map& fragments = rules_.tombstones.fragments();
+  auto it = fragments.upper_bound(range.begin);
+  if (it == fragments.begin() || range.end_inclusive) return false;
+  --it;
+  std::string_view from = range.begin;
+  for (int i = 0; i < kMaxFragmentsAsked && it != fragments.end(); ++i, ++it) {
+    const RangeTombstones::Fragment& fragment = it->second;
+    bool deletes_from = std::string_view(it->first) <= from && from < std::string_view(fragment.end);
+    if (!deletes_from || fragment.sequences.front() < sequence) return false;
+    if (range.end <= fragment.end) return true;
+    from = fragment.end;
+  }
+  return false;
 }
 
 }  // namespace varve

@@ -4,6 +4,13 @@
 // The events of a key, newest first, are its records and the range tombstones of the job that cover it.
 // Snapshots cut time into stripes: two sequences are in the same stripe if every snapshot sees both or
 // neither. Within a stripe only the newest event can be seen.
+//
+// A barrier keeps apart what a range tombstone killed and what had been settled before. The writer of a
+// record without the blind mark knew what lay below: it settled that, or, when a key moved, handed its
+// collection on to another key, where it lives. If such a record dies under a range tombstone and is dropped,
+// the tombstone seems to have killed what lies below. So a delete takes its place while something older may
+// be there. A record with the mark needs none: what lies below it nobody has settled, and so the tombstone
+// does.
 #pragma once
 
 #include <cstdint>
@@ -53,9 +60,8 @@ class RecordMerger {
   Status finish();
 
   const std::map<uint32_t, int64_t>& count_corrections() const { return count_corrections_; }
-  // Ranges that are dead for the present. Where range deletes are at work one may be reported that its killer
-  // had reported before (the killer's record was dropped higher up); deleting a dead range twice does no
-  // harm.
+  // Ranges that are dead for the present, ascending; touching ones are joined. What a range tombstone of the
+  // job has deleted since the death is not among them.
   std::vector<KeyRange>& garbage() { return garbage_; }
   uint64_t records_in() const { return records_in_; }
   uint64_t records_out() const { return records_out_; }
@@ -65,6 +71,7 @@ class RecordMerger {
     Tag tag;
     size_t value_offset;
     size_t value_size;
+    bool barrier;
   };
 
   size_t stripe(Sequence sequence) const;
@@ -72,7 +79,10 @@ class RecordMerger {
   void add_version(Tag tag, std::string_view value);
   Status finish_key();
   bool deeper_may_hold(std::string_view key);
-  void report_death(std::string_view key, std::string_view value, bool correct_count);
+  // A barrier that has not met the next older event yet.
+  bool open_barrier() const { return !held_.empty() && held_.back().barrier; }
+  void report_death(std::string_view value, Sequence killer, bool correct_count);
+  bool deleted_since(const KeyRange& range, Sequence sequence) const;
 
   const MergeRules& rules_;
   const Sink sink_;
@@ -85,7 +95,6 @@ class RecordMerger {
   bool has_newer_ = false;
   std::vector<Held> held_;  // what stays so far
   std::string values_;      // their values
-  bool has_heir_ = false;   // held_.back() inherits the blind mark of what is dropped behind it
 
   // Where the ascending keys stand in the rules.
   RangeTombstones::Map::const_iterator fragment_;
@@ -94,6 +103,7 @@ class RecordMerger {
   std::vector<Kept> kept_;
   std::map<uint32_t, int64_t> count_corrections_;
   std::vector<KeyRange> garbage_;
+  size_t joined_garbage_ = 0;  // its size after it was last joined
   uint64_t records_in_ = 0;
   uint64_t records_out_ = 0;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <unordered_set>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -25,15 +26,28 @@ class Recovery {
       : options_(options), fs_(*options.fs), random_(options.random_seed) {}
 
   Result<Recovered> run() {
-    VARVE_TRY(prepare_directory());
-    VARVE_TRY(open_tables());
-    VARVE_TRY(replay());
-    VARVE_TRY(write_manifest());
+    Status status = recover_all();
+    if (!status.ok()) {
+      // What this attempt wrote is named by nothing yet; left behind, a restart loop on a full disk would
+      // fill it further.
+      for (const std::string& path : created_) {
+        if (Status removed = fs_.remove(path); !removed.ok())
+          log_verbose("recovery: {}", removed.to_string());
+      }
+      return status;
+    }
     remove_orphans();
     return std::move(out_);
   }
 
  private:
+  Status recover_all() {
+    VARVE_TRY(prepare_directory());
+    VARVE_TRY(open_tables());
+    VARVE_TRY(replay());
+    return write_manifest();
+  }
+
   Status prepare_directory() {
     if (!fs_.exists(options_.dir) && !options_.create_if_missing) {
       return Status::not_found("{}: no such data directory", options_.dir);
@@ -147,11 +161,12 @@ class Recovery {
       VersionEdit::AddedTable added{{0, flushed_up_to_}, table->meta};
       out_.state.tables[table->meta.number] = added;
       out_.tables[table->meta.number] = table;
+      created_.push_back(join_path(options_.dir, table_file_name(table->meta.number)));
       next_file_ = std::max(next_file_, table->meta.number + 1);
     }
     for (const auto& [id, delta] : memtable_->counters()) out_.state.counters[id] += delta;
     for (const auto& [id, delta] : output.count_corrections) out_.state.counters[id] += delta;
-    for (KeyRange& range : output.garbage) out_.state.garbage.push_back(std::move(range));
+    for (KeyRange& range : output.garbage) out_.state.garbage.insert(std::move(range));
     memtable_ = std::make_shared<MemTable>();
     return Status();
   }
@@ -161,13 +176,20 @@ class Recovery {
     out_.state.log.clear();
     for (int i = 0; i < kFreshSegments; ++i) {
       LogSegment segment{next_file_++, random_.identity(), options_.log_segment_size};
+      std::string path = join_path(options_.dir, log_file_name(segment.number));
+      created_.push_back(path);
       VARVE_TRY(prepare_segment(fs_, options_.dir, segment, false));
+      auto file = fs_.open_write(path);
+      if (!file) return file.status();
+      out_.segment_files.push_back(file.take());
       out_.state.log.push_back(segment);
     }
     uint64_t number = next_file_++;
     out_.state.next_file_number = next_file_ + kFileNumberHeadroom;
     out_.manifest_edit = info_.last_edit + 1;
     out_.directory = info_.directory;
+    // From here on CURRENT may name what was made.
+    created_.clear();
     auto manifest = ManifestWriter::create(fs_, options_.dir, number, info_.directory, random_.identity(),
                                            options_.application, out_.manifest_edit, out_.state);
     if (!manifest) return manifest.status();
@@ -183,28 +205,17 @@ class Recovery {
   void remove_orphans() {
     auto names = fs_.list(options_.dir);
     if (!names) return;
+    std::unordered_set<std::string> live = {manifest_file_name(out_.manifest->number())};
+    for (const auto& [number, table] : out_.tables) live.insert(table_file_name(number));
+    for (const LogSegment& segment : out_.state.log) live.insert(log_file_name(segment.number));
+    for (const LogSegment& segment : out_.free_segments) live.insert(log_file_name(segment.number));
     for (const std::string& name : *names) {
-      if (wanted(name)) continue;
+      bool ours = name.ends_with(".sst") || name.ends_with(".log") || name.starts_with("MANIFEST-") ||
+                  name == "CURRENT.tmp";
+      if (!ours || live.contains(name)) continue;
       Status status = fs_.remove(join_path(options_.dir, name));
       log_verbose("removed orphan {}: {}", name, status.to_string());
     }
-  }
-
-  bool wanted(const std::string& name) const {
-    if (name.ends_with(".sst")) return name_is_live(name, out_.tables, table_file_name);
-    if (name.ends_with(".log")) {
-      auto named = [&](const LogSegment& s) { return log_file_name(s.number) == name; };
-      return std::any_of(out_.state.log.begin(), out_.state.log.end(), named) ||
-             std::any_of(out_.free_segments.begin(), out_.free_segments.end(), named);
-    }
-    if (name.starts_with("MANIFEST-")) return name == manifest_file_name(out_.manifest->number());
-    return !name.ends_with(".tmp");
-  }
-
-  static bool name_is_live(const std::string& name, const std::map<uint64_t, TableRef>& tables,
-                           std::string (*file_name)(uint64_t)) {
-    return std::any_of(tables.begin(), tables.end(),
-                       [&](const auto& t) { return file_name(t.first) == name; });
   }
 
   const EngineOptions& options_;
@@ -213,6 +224,7 @@ class Recovery {
   Recovered out_;
   ManifestInfo info_;
   uint64_t next_file_ = 1;
+  std::vector<std::string> created_;
   std::shared_ptr<MemTable> memtable_;
   Sequence flushed_up_to_ = 0;
 };

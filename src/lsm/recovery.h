@@ -23,7 +23,8 @@ struct Recovered {
   uint64_t manifest_edit = 0;
   Identity directory;
   Sequence last_sequence = 0;
-  std::vector<LogSegment> free_segments;  // files of former logs, for reuse
+  std::vector<std::shared_ptr<WriteFile>> segment_files;  // of state.log, in its order
+  std::vector<LogSegment> free_segments;                  // files of former logs, for reuse
   uint64_t batches = 0;
   uint64_t log_bytes = 0;
   bool torn_tail = false;

@@ -63,6 +63,17 @@ IterState table_get(BlockSource& source, const TableRef& table, std::string_view
 // The highest sequence <= at of a range tombstone of the table that covers key; 0 when none.
 IterState table_covering(BlockSource& source, const TableRef& table, std::string_view key, Sequence at,
                          Sequence* covering);
+// What range tombstones say of all keys from `begin` to `end` (exclusive; empty: no bound): deleted at
+// `sequence`, or, when that is 0, not deleted.
+struct TombstoneStretch {
+  std::string begin;
+  std::string end;
+  Sequence sequence = 0;
+};
+// Of the table's range tombstones with a sequence <= at: the stretch that holds `key` or, with `below`, the
+// keys just below it (begin < key <= end).
+IterState table_tombstone_stretch(BlockSource& source, const TableRef& table, std::string_view key,
+                                  bool below, Sequence at, TombstoneStretch* stretch);
 // Adds all range tombstones of the table to *out.
 IterState table_range_tombstones(BlockSource& source, const TableRef& table, RangeTombstones* out);
 // All records of one table; of a sorted run of tables with disjoint bounds. source must outlive it.

@@ -71,4 +71,33 @@ inline KeyRange bounds(const TableMeta& t) {
   return {t.smallest, t.largest, !t.largest_exclusive};
 }
 
+// A KeyRange that copies nothing: for the owner's thread, which compares the bounds of many tables.
+struct KeySpan {
+  std::string_view begin;
+  std::string_view end;
+  bool end_inclusive = false;
+  KeySpan() = default;
+  KeySpan(const KeyRange& r) : begin(r.begin), end(r.end), end_inclusive(r.end_inclusive) {}
+  explicit KeySpan(const TableMeta& t)
+      : begin(t.smallest), end(t.largest), end_inclusive(!t.largest_exclusive) {}
+};
+
+// All of the table lies before key; all of it lies behind the span.
+inline bool ends_before(const TableMeta& t, std::string_view key) {
+  int c = std::string_view(t.largest).compare(key);
+  return c < 0 || (c == 0 && t.largest_exclusive);
+}
+inline bool begins_after(const TableMeta& t, const KeySpan& span) {
+  int c = std::string_view(t.smallest).compare(span.end);
+  return c > 0 || (c == 0 && !span.end_inclusive);
+}
+inline bool overlaps(const TableMeta& t, const KeySpan& span) {
+  return !ends_before(t, span.begin) && !begins_after(t, span);
+}
+// No key of the table lies outside of the span.
+inline bool lies_within(const TableMeta& t, const KeySpan& span) {
+  int c = std::string_view(t.largest).compare(span.end);
+  return t.smallest >= span.begin && (c < 0 || (c == 0 && (span.end_inclusive || t.largest_exclusive)));
+}
+
 }  // namespace varve

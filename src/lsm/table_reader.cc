@@ -266,6 +266,40 @@ IterState table_covering(BlockSource& source, const TableRef& table, std::string
   return IterState::kValid;
 }
 
+IterState table_tombstone_stretch(BlockSource& source, const TableRef& table, std::string_view key,
+                                  bool below, Sequence at, TombstoneStretch* stretch) {
+  *stretch = TombstoneStretch();
+  if (table->meta.range_block.size == 0) return IterState::kValid;
+  BlockRef block;
+  IterState state = source.get(table, table->meta.range_block, BlockKind::kRange, &block);
+  if (state != IterState::kValid) return state;
+  // The first fragment behind the place, then the one in front of it.
+  BlockIterator it(block->bytes());
+  it.seek(key);
+  if (!below && it.valid() && it.key() == key) it.next();
+  if (it.valid()) {
+    stretch->end = it.key();
+    it.prev();
+  } else {
+    it.seek_to_last();
+  }
+  VARVE_CHECK(it.state() != IterState::kError);
+  if (!it.valid()) return IterState::kValid;
+  std::string_view rest = it.value(), end;
+  VARVE_CHECK(get_length_prefixed(&rest, &end));
+  if (below ? key > end : key >= end) {
+    stretch->begin = end;
+    return IterState::kValid;
+  }
+  stretch->begin = it.key();
+  stretch->end = end;
+  visit_sequences(it.tag(), rest, [&](Sequence sequence) {
+    if (sequence <= at) stretch->sequence = sequence;
+    return sequence > at;
+  });
+  return IterState::kValid;
+}
+
 IterState table_range_tombstones(BlockSource& source, const TableRef& table, RangeTombstones* out) {
   if (table->meta.range_block.size == 0) return IterState::kValid;
   BlockRef block;

@@ -9,30 +9,75 @@
 namespace varve {
 namespace {
 
-// Sorts, sums and checks one run.
-RunRef finish_run(uint64_t id, std::vector<TableRef> tables) {
-  auto run = std::make_shared<Run>();
-  run->id = id;
-  std::sort(tables.begin(), tables.end(),
-            [](const TableRef& a, const TableRef& b) { return a->meta.smallest < b->meta.smallest; });
-  for (size_t i = 0; i < tables.size(); ++i) {
-    run->bytes += tables[i]->meta.file_size;
-    if (i > 0) VARVE_CHECK(!bounds(tables[i - 1]->meta).overlaps(bounds(tables[i]->meta)));
-  }
-  run->tables = std::move(tables);
-  return run;
+bool begins_before(const TableRef& a, const TableRef& b) {
+  return a->meta.smallest < b->meta.smallest;
 }
 
-using Placed = std::map<std::pair<int, uint64_t>, std::vector<TableRef>>;
+bool delete_dense(const TableMeta& m) {
+  return m.deletes >= 64 && m.deletes * 2 >= m.records;
+}
 
-void put_runs(Version* version, Placed placed) {
-  for (auto& [place, tables] : placed) {
-    VARVE_CHECK(place.first >= 0 && place.first < kLevelCount);
-    if (!tables.empty()) version->levels[place.first].push_back(finish_run(place.second, std::move(tables)));
+// How one run changes. Numbers and tables in any order.
+struct RunChange {
+  std::vector<uint64_t> removed;
+  std::vector<TableRef> added;
+};
+using Changes = std::map<std::pair<int, uint64_t>, RunChange>;
+
+void append(Run* run, const TableRef& table) {
+  run->bytes_before.push_back(run->bytes);
+  run->bytes += table->meta.file_size;
+  if (table->meta.range_deletes > 0) run->deleting.push_back(table);
+  if (delete_dense(table->meta)) run->delete_dense.push_back(table);
+  run->tables.push_back(table);
+}
+
+// The run after a change, or null when nothing is left of it. Keys are compared only where tables come in: a
+// level has thousands of tables, a job brings a few. `base` may be null.
+RunRef change_run(uint64_t id, const Run* base, RunChange change) {
+  static const std::vector<TableRef> none;
+  const std::vector<TableRef>& old = base != nullptr ? base->tables : none;
+  auto run = std::make_shared<Run>();
+  run->id = id;
+  run->tables.reserve(old.size() + change.added.size());
+  run->bytes_before.reserve(old.size() + change.added.size());
+  std::sort(change.removed.begin(), change.removed.end());
+  std::sort(change.added.begin(), change.added.end(), begins_before);
+  size_t removed = 0;
+  std::vector<size_t> places;  // of the added tables
+  auto copy_until = [&](auto from, auto to) {
+    for (; from != to; ++from) {
+      uint64_t number = (*from)->meta.number;
+      if (std::binary_search(change.removed.begin(), change.removed.end(), number)) {
+        ++removed;
+      } else {
+        append(run.get(), *from);
+      }
+    }
+  };
+  auto at = old.begin();
+  for (const TableRef& table : change.added) {
+    auto place = std::lower_bound(at, old.end(), table, begins_before);
+    copy_until(at, place);
+    at = place;
+    places.push_back(run->tables.size());
+    append(run.get(), table);
   }
-  for (std::vector<RunRef>& runs : version->levels) {
-    std::sort(runs.begin(), runs.end(), [](const RunRef& a, const RunRef& b) { return a->id > b->id; });
+  copy_until(at, old.end());
+  VARVE_CHECK(removed == change.removed.size());
+  for (size_t i : places) {
+    const TableMeta& meta = run->tables[i]->meta;
+    if (i > 0) VARVE_CHECK(ends_before(run->tables[i - 1]->meta, meta.smallest));
+    if (i + 1 < run->tables.size()) VARVE_CHECK(ends_before(meta, run->tables[i + 1]->meta.smallest));
   }
+  return run->tables.empty() ? nullptr : run;
+}
+
+void put_run(Version* version, int level, RunRef run) {
+  if (!run) return;
+  std::vector<RunRef>& runs = version->levels[level];
+  auto place = std::find_if(runs.begin(), runs.end(), [&](const RunRef& r) { return r->id < run->id; });
+  runs.insert(place, std::move(run));
 }
 
 }  // namespace
@@ -47,12 +92,18 @@ const TableRef* Run::find(std::string_view key) const {
   return c < 0 || (c == 0 && !meta.largest_exclusive) ? &*it : nullptr;
 }
 
-std::vector<TableRef> Run::overlapping(const KeyRange& range) const {
-  std::vector<TableRef> out;
-  for (const TableRef& table : tables) {
-    if (bounds(table->meta).overlaps(range)) out.push_back(table);
-  }
-  return out;
+std::span<const TableRef> Run::overlapping(const KeySpan& range) const {
+  auto first = std::partition_point(tables.begin(), tables.end(),
+                                    [&](const TableRef& t) { return ends_before(t->meta, range.begin); });
+  auto last = std::partition_point(first, tables.end(),
+                                   [&](const TableRef& t) { return !begins_after(t->meta, range); });
+  return {first, last};
+}
+
+uint64_t Run::bytes_of(std::span<const TableRef> part) const {
+  if (part.empty()) return 0;
+  size_t end = static_cast<size_t>(part.data() + part.size() - tables.data());
+  return (end == tables.size() ? bytes : bytes_before[end]) - bytes_before[end - part.size()];
 }
 
 uint64_t Version::level_bytes(int level) const {
@@ -100,13 +151,16 @@ std::string Version::debug_string() const {
 
 VersionRef make_version(const ManifestState& state, const std::map<uint64_t, TableRef>& tables) {
   auto version = std::make_shared<Version>();
-  Placed placed;
+  Changes changes;
   for (const auto& [number, added] : state.tables) {
     auto it = tables.find(number);
     VARVE_CHECK(it != tables.end());
-    placed[{added.place.level, added.place.run}].push_back(it->second);
+    VARVE_CHECK(added.place.level >= 0 && added.place.level < kLevelCount);
+    changes[{added.place.level, added.place.run}].added.push_back(it->second);
   }
-  put_runs(version.get(), std::move(placed));
+  for (auto& [place, change] : changes) {
+    put_run(version.get(), place.first, change_run(place.second, nullptr, std::move(change)));
+  }
   version->quarantined = state.quarantined;
   std::sort(version->quarantined.begin(), version->quarantined.end());
   return version;
@@ -116,39 +170,43 @@ VersionRef apply_edit(const Version& base, const VersionEdit& edit,
                       const std::map<uint64_t, TableRef>& added) {
   auto version = std::make_shared<Version>();
   version->quarantined = base.quarantined;
-  // Only runs the edit touches are rebuilt.
-  Placed changed;
-  std::map<uint64_t, TableRef> moved;
-  for (const auto& r : edit.removed) changed[{r.place.level, r.place.run}];
-  for (const auto& a : edit.added) changed[{a.place.level, a.place.run}];
-  for (int level = 0; level < kLevelCount; ++level) {
-    for (const RunRef& run : base.levels[level]) {
-      auto it = changed.find({level, run->id});
-      if (it == changed.end()) {
-        version->levels[level].push_back(run);
-      } else {
-        it->second = run->tables;
-      }
-    }
-  }
+  Changes changes;
   for (const auto& r : edit.removed) {
-    std::vector<TableRef>& tables = changed[{r.place.level, r.place.run}];
-    auto it = std::find_if(tables.begin(), tables.end(),
-                           [&](const TableRef& t) { return t->meta.number == r.number; });
-    VARVE_CHECK(it != tables.end());
-    moved[r.number] = *it;
-    tables.erase(it);
+    VARVE_CHECK(r.place.level >= 0 && r.place.level < kLevelCount);
+    changes[{r.place.level, r.place.run}].removed.push_back(r.number);
     std::erase(version->quarantined, r.number);
   }
-  for (const auto& a : edit.added) {
-    auto it = added.find(a.meta.number);
-    if (it == added.end()) {
-      it = moved.find(a.meta.number);
-      VARVE_CHECK(it != moved.end());
+  // A table that moves is found where it was.
+  auto find_moved = [&](uint64_t number) -> TableRef {
+    for (const auto& r : edit.removed) {
+      if (r.number != number) continue;
+      for (const RunRef& run : base.levels[r.place.level]) {
+        if (run->id != r.place.run) continue;
+        for (const TableRef& table : run->tables) {
+          if (table->meta.number == number) return table;
+        }
+      }
     }
-    changed[{a.place.level, a.place.run}].push_back(it->second);
+    return nullptr;
+  };
+  for (const auto& a : edit.added) {
+    VARVE_CHECK(a.place.level >= 0 && a.place.level < kLevelCount);
+    auto it = added.find(a.meta.number);
+    TableRef table = it != added.end() ? it->second : find_moved(a.meta.number);
+    VARVE_CHECK(table != nullptr);
+    changes[{a.place.level, a.place.run}].added.push_back(std::move(table));
   }
-  put_runs(version.get(), std::move(changed));
+  // Only runs the edit touches are rebuilt.
+  for (int level = 0; level < kLevelCount; ++level) {
+    for (const RunRef& run : base.levels[level]) {
+      auto change = changes.extract({level, run->id});
+      put_run(version.get(), level,
+              change.empty() ? run : change_run(run->id, run.get(), std::move(change.mapped())));
+    }
+  }
+  for (auto& [place, change] : changes) {
+    put_run(version.get(), place.first, change_run(place.second, nullptr, std::move(change)));
+  }
   for (uint64_t number : edit.quarantined) version->quarantined.push_back(number);
   std::sort(version->quarantined.begin(), version->quarantined.end());
   return version;

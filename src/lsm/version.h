@@ -1,14 +1,15 @@
 // version.h: an immutable picture of the tree: which tables are live, in which level and run. Reads and jobs
 // share it; an installed edit makes a new one that shares every run that did not change.
 //
-// Invariants (checked on construction): within a run, tables are sorted and their bounds disjoint; in a
-// level, runs are sorted newest first; levels below 0 of a leveled tree have one run. For one key, everything
-// in an upper level or a newer run is newer than anything below it.
+// Invariants (checked on construction, around what changed): within a run, tables are sorted and their bounds
+// disjoint; in a level, runs are sorted newest first; levels below 0 of a leveled tree have one run. For one
+// key, everything in an upper level or a newer run is newer than anything below it.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,11 +24,18 @@ struct Run {
   uint64_t id = 0;  // higher is newer, within a level
   std::vector<TableRef> tables;
   uint64_t bytes = 0;
+  // So that nobody need walk all tables: the bytes of those in front of each, and, in key order, those with
+  // range deletes and those half of whose records delete something.
+  std::vector<uint64_t> bytes_before;
+  std::vector<TableRef> deleting;
+  std::vector<TableRef> delete_dense;
 
   // The one table whose bounds contain key, or null.
   const TableRef* find(std::string_view key) const;
-  // Tables whose bounds overlap the range.
-  std::vector<TableRef> overlapping(const KeyRange& range) const;
+  // Tables whose bounds overlap the range; a part of `tables`.
+  std::span<const TableRef> overlapping(const KeySpan& range) const;
+  // Bytes of such a part.
+  uint64_t bytes_of(std::span<const TableRef> part) const;
 };
 using RunRef = std::shared_ptr<const Run>;
 

@@ -205,12 +205,12 @@ Status apply_log(const VersionEdit& edit, ManifestState* state) {
 
 Status apply_garbage_and_counters(const VersionEdit& edit, ManifestState* state) {
   for (const KeyRange& range : edit.garbage_removed) {
-    auto it = std::find(state->garbage.begin(), state->garbage.end(), range);
+    auto it = state->garbage.find(range);
     if (it == state->garbage.end())
       return cannot_be("removes garbage " + describe(range) + ", which is not there");
     state->garbage.erase(it);
   }
-  state->garbage.insert(state->garbage.end(), edit.garbage_added.begin(), edit.garbage_added.end());
+  state->garbage.insert(edit.garbage_added.begin(), edit.garbage_added.end());
   for (const auto& [id, delta] : edit.counter_deltas) {
     int64_t& counter = state->counters[id];
     if (__builtin_add_overflow(counter, delta, &counter)) {
@@ -327,7 +327,7 @@ VersionEdit ManifestState::snapshot() const {
   edit.quarantined = quarantined;
   edit.log_added = log;
   edit.counter_deltas = counters;
-  edit.garbage_added = garbage;
+  edit.garbage_added.assign(garbage.begin(), garbage.end());
   edit.flushed_sequence = flushed_sequence;
   edit.durable_sequence = durable_sequence;
   edit.next_file_number = next_file_number;

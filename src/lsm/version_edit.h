@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "lsm/table_meta.h"
@@ -57,13 +59,20 @@ struct VersionEdit {
   std::string debug_string() const;
 };
 
+struct KeyRangeOrder {
+  bool operator()(const KeyRange& a, const KeyRange& b) const {
+    return std::tie(a.begin, a.end, a.end_inclusive) < std::tie(b.begin, b.end, b.end_inclusive);
+  }
+};
+
 // What all edits so far add up to: the manifest's state. Pure data; the engine builds its Version from it.
 struct ManifestState {
   std::map<uint64_t, VersionEdit::AddedTable> tables;  // by file number
   std::vector<uint64_t> quarantined;
   std::vector<LogSegment> log;  // in order of use
   std::map<uint32_t, int64_t> counters;
-  std::vector<KeyRange> garbage;
+  // There may be a million. A range may be found dead twice: then it is there twice, and removed twice.
+  std::multiset<KeyRange, KeyRangeOrder> garbage;
   Sequence flushed_sequence = 0;
   Sequence durable_sequence = 0;
   uint64_t next_file_number = 1;

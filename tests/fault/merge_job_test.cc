@@ -1,5 +1,5 @@
-// A merge whose files fail it, at each operation in turn: it says so, no output is left, and nothing is
-// reported that the manifest would have to take back.
+// A merge whose files fail it, at each operation in turn: it says so, names the input that could not be read,
+// no output is left, and nothing is reported that the manifest would have to take back.
 #include "lsm/merge_job.h"
 
 #include <doctest/doctest.h>
@@ -14,8 +14,8 @@ namespace {
 
 class CountingInspector final : public RecordInspector {
  public:
-  Death death(std::string_view, std::string_view) const override {
-    return {true, 1, KeyRange{"g", "h", false}};
+  Death death(std::string_view key, std::string_view) const override {
+    return {true, 1, KeyRange{"g" + std::string(key), "g" + std::string(key) + "~", false}};
   }
 };
 
@@ -56,9 +56,10 @@ struct World {
   }
 };
 
-// Runs the same merge with the nth matching call failing, n = 1, 2, ... until one passes unharmed.
-void fail_everywhere(test::Fault fault, uint64_t at_least) {
-  uint64_t failures = 0;
+// Runs the same merge with the nth matching call failing, n = 1, 2, ... until one passes unharmed. Inputs are
+// blamed for what fails on them (all other files are outputs), `blamed` times at least.
+void fail_everywhere(test::Fault fault, uint64_t at_least, uint64_t blamed = 0) {
+  uint64_t failures = 0, blames = 0;
   for (;;) {
     World world;
     MergeInput in = world.input(300);
@@ -76,13 +77,25 @@ void fail_everywhere(test::Fault fault, uint64_t at_least) {
     INFO("call " << failures << ": " << out.status.to_string());
     CHECK(out.status.code() ==
           (fault.kind == test::Fault::Kind::kNoSpace ? StatusCode::kNoSpace : StatusCode::kIoError));
-    CHECK(out.damaged_table == 0);
+    // The message names the file that failed.
+    bool input_failed = false;
+    for (const auto& run : in.runs) {
+      for (const TableRef& table : run) {
+        bool named = out.status.message().find(table_file_name(table->meta.number)) != std::string::npos;
+        CHECK(named == (out.damaged_table == table->meta.number));
+        input_failed |= named;
+      }
+    }
+    CHECK((out.damaged_table != 0) == input_failed);
+    blames += input_failed ? 1 : 0;
     CHECK(out.outputs.empty());
     CHECK(out.count_corrections.empty());
     CHECK(out.garbage.empty());
     CHECK(world.fs.list("/db")->size() == before);
   }
   CHECK(failures >= at_least);
+  CHECK(blames >= blamed);
+  if (blamed == 0) CHECK(blames == 0);
 }
 
 TEST_CASE("a write that fails") {
@@ -92,7 +105,7 @@ TEST_CASE("a full disk") {
   fail_everywhere({.kind = test::Fault::Kind::kNoSpace, .call = test::Call::kWrite}, 1);
 }
 TEST_CASE("a read that fails") {
-  fail_everywhere({.kind = test::Fault::Kind::kIoError, .call = test::Call::kRead}, 4);
+  fail_everywhere({.kind = test::Fault::Kind::kIoError, .call = test::Call::kRead}, 4, 4);
 }
 
 }  // namespace

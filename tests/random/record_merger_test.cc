@@ -5,8 +5,8 @@
 // whatever is older as `deeper`. After each step every live snapshot and the present must see in the runs
 // what they see in the model. At the end everything is merged to the bottom: no range tombstone, no delete
 // and no blind mark may be left; the counters with all corrections are the true counts; and every collection
-// that died was reported exactly once, by the writer that knew it or by a merge (perhaps twice where range
-// deletes were at work).
+// that died was reported exactly once, by the writer that knew it or by a merge, or its elements were deleted
+// by a range delete after its death. Collections move from key to key: one that lives is never reported.
 #include "lsm/record_merger.h"
 
 #include <doctest/doctest.h>
@@ -30,17 +30,24 @@ namespace {
 
 using test::Record;
 
-// Keys are a group letter and a name. A group has its counter. Values are unique; those of collections begin
-// with '<'.
+// A collection's id, and where its elements would be: neighbours touch.
+std::string collection_name(uint64_t id) {
+  return fmt::format("<{:05}", id);
+}
+constexpr std::string_view kElementsEnd = "=";
+
+// Keys are a group letter and a name. A group has its counter. A value is a collection's name or unique.
 class GroupInspector final : public RecordInspector {
  public:
   Death death(std::string_view key, std::string_view value) const override {
     Death death;
     death.counted = true;
     death.counter_id = static_cast<uint32_t>(key[0]);
-    if (value[0] == '<') death.garbage = KeyRange{std::string(value), std::string(value) + "~"};
+    if (value[0] == '<') death.garbage = KeyRange{std::string(value), collection_name(id_of(value) + 1)};
     return death;
   }
+
+  static uint64_t id_of(std::string_view name) { return std::stoull(std::string(name.substr(1))); }
 };
 
 struct Run {
@@ -59,7 +66,9 @@ class Simulation {
   explicit Simulation(uint64_t seed) : random_(seed) {
     names_ = 1 + random_.below(12);
     blind_one_in_ = 1 + random_.below(6);
-    range_delete_one_in_ = random_.one_in(3) ? 0 : 20 + random_.below(60);
+    range_delete_one_in_ = random_.one_in(3) ? 0 : 5 + random_.below(60);
+    element_delete_one_in_ = random_.one_in(2) ? 0 : 1 + random_.below(10);
+    move_one_in_ = 2 + random_.below(10);
     memtable_ = std::make_unique<MemTable>();
   }
 
@@ -112,28 +121,75 @@ class Simulation {
     const Event* known = visible(key, kMaxSequence);
     bool existed = known != nullptr && known->is_put;
     bool blind = random_.one_in(blind_one_in_);
+    if (existed && known->value[0] == '<' && random_.one_in(move_one_in_))
+      return move(key, known->value, blind);
     bool is_put = !random_.one_in(4);
-    std::string value = is_put ? fmt::format("{}{}", random_.one_in(2) ? "<" : "v", sequence_) : "";
-    memtable_->add(sequence_, is_put ? Kind::kPut : Kind::kDelete, blind, key, value, newest_snapshot());
-    // A blind writer takes it that the key was not there; the others settle what they replace.
+    std::string value = !is_put             ? ""
+                        : random_.one_in(2) ? collection_name(collections_++)
+                                            : fmt::format("v{}", sequence_);
+    put_or_delete(key, value, blind);
+  }
+
+  // A delete when the value is empty. A blind writer takes it that the key was not there; the others settle
+  // what they replace.
+  void put_or_delete(const std::string& key, const std::string& value, bool blind) {
+    const Event* known = visible(key, kMaxSequence);
     int64_t& counter = counters_[static_cast<uint32_t>(key[0])];
-    counter += is_put ? 1 : 0;
-    if (!blind && existed) {
-      --counter;
-      if (known->value[0] == '<') reported_.insert(known->value);
+    if (!value.empty()) ++counter;
+    if (known != nullptr && known->is_put) {
+      if (!blind) --counter;
+      if (!blind && known->value[0] == '<') REQUIRE(reported_.insert(known->value).second);
+      died(known->value);
     }
-    history_[key][sequence_] = {is_put, value};
-    owners_[value] = {key, sequence_};
+    add_event(key, value, blind);
+  }
+
+  // MOVE and RENAME: the old key's writer knows what it takes away and leaves the collection alone.
+  void move(const std::string& from, std::string collection, bool blind) {
+    std::string to = random_key();
+    if (from == to) return;
+    --counters_[static_cast<uint32_t>(from[0])];
+    add_event(from, "", false);
+    ++sequence_;
+    put_or_delete(to, collection, blind);
+  }
+
+  void add_event(const std::string& key, const std::string& value, bool blind) {
+    Kind kind = value.empty() ? Kind::kDelete : Kind::kPut;
+    memtable_->add(sequence_, kind, blind, key, value, newest_snapshot());
+    history_[key][sequence_] = {!value.empty(), value};
   }
 
   void delete_range() {
+    if (element_delete_one_in_ != 0 && random_.one_in(element_delete_one_in_)) {
+      delete_elements();
+      ++sequence_;
+    }
     std::string begin = random_key(), end = random_key();
     if (begin > end) std::swap(begin, end);
     memtable_->add_range_delete(sequence_, begin, end);
     for (auto it = history_.lower_bound(begin); it != history_.end() && it->first < end; ++it) {
+      const Event* known = visible(it->first, kMaxSequence);
+      if (known->is_put) died(known->value);
       it->second[sequence_] = {};
       uncounted_.insert(it->first[0]);  // a range delete settles counts as a whole: here by giving them up
     }
+    if (element_delete_one_in_ != 0 && random_.one_in(element_delete_one_in_)) {
+      ++sequence_;
+      delete_elements();
+    }
+  }
+
+  // As FLUSHALL does, in one piece or in two that touch.
+  void delete_elements() {
+    std::string middle = random_.one_in(2) ? collection_name(random_.below(collections_ + 1)) : "<";
+    elements_deleted_ = sequence_;
+    if (middle > "<") memtable_->add_range_delete(sequence_++, "<", middle);
+    memtable_->add_range_delete(sequence_, middle, kElementsEnd);
+  }
+
+  void died(const std::string& value) {
+    if (value[0] == '<') died_at_[value] = sequence_;
   }
 
   const Event* visible(const std::string& key, Sequence at) const {
@@ -180,19 +236,23 @@ class Simulation {
     run.tombstones = kept_tombstones(rules);
     cut(&run);
     for (auto [id, delta] : merger.count_corrections()) counters_[id] += delta;
-    for (const KeyRange& range : merger.garbage()) take_garbage(range.begin);
+    take_garbage(merger.garbage());
     auto first = runs_.begin() + static_cast<long>(from);
     first = runs_.erase(first, runs_.begin() + static_cast<long>(to));
     if (!run.bounds.empty()) runs_.insert(first, std::move(run));
   }
 
-  // Once only; but a range tombstone that dropped a writer's record on its way down does not know that the
-  // writer had reported what lay below.
-  void take_garbage(const std::string& collection) {
-    bool is_new = reported_.insert(collection).second;
-    const auto& [key, sequence] = owners_.at(collection);
-    REQUIRE((is_new || uncounted_.count(key[0]) > 0));
-    REQUIRE(history_.at(key).begin()->first != sequence);
+  // Only what is dead, and once only; ranges are apart from each other.
+  void take_garbage(const std::vector<KeyRange>& garbage) {
+    for (size_t i = 0; i < garbage.size(); ++i) {
+      if (i > 0) REQUIRE(garbage[i - 1].end < garbage[i].begin);
+      uint64_t end = GroupInspector::id_of(garbage[i].end);
+      for (uint64_t id = GroupInspector::id_of(garbage[i].begin); id < end; ++id) {
+        std::string collection = collection_name(id);
+        REQUIRE_MESSAGE(died_at_.count(collection) > 0, collection << " lives");
+        REQUIRE_MESSAGE(reported_.insert(collection).second, collection << " is reported again");
+      }
+    }
   }
 
   // Bounds of pieces cut at random keys, and range tombstones cut at the same places.
@@ -266,12 +326,12 @@ class Simulation {
       char group = static_cast<char>(id);
       if (uncounted_.count(group) == 0) CHECK_MESSAGE(count == truth[group], "counter of group " << group);
     }
-    for (const auto& [key, events] : history_) {
-      for (const auto& [sequence, event] : events) {
-        if (!event.is_put || event.value[0] != '<') continue;
-        bool dead = living.count(event.value) == 0;
-        CHECK_MESSAGE((reported_.count(event.value) > 0) == dead, key << " " << event.value);
-      }
+    for (uint64_t id = 0; id < collections_; ++id) {
+      std::string collection = collection_name(id);
+      auto died = died_at_.find(collection);
+      REQUIRE((died == died_at_.end()) == (living.count(collection) > 0));
+      if (died == died_at_.end()) continue;
+      CHECK_MESSAGE((reported_.count(collection) > 0 || elements_deleted_ >= died->second), collection);
     }
     REQUIRE(runs_.size() <= 1);
     if (runs_.empty()) return;
@@ -286,14 +346,18 @@ class Simulation {
   uint64_t names_ = 0;
   uint64_t blind_one_in_ = 0;
   uint64_t range_delete_one_in_ = 0;  // 0: never
+  uint64_t element_delete_one_in_ = 0;
+  uint64_t move_one_in_ = 0;
   GroupInspector inspector_;
   std::unique_ptr<MemTable> memtable_;
   std::vector<Run> runs_;  // newest first
   std::set<Sequence> snapshots_;
   Sequence sequence_ = 0;
   std::map<uint32_t, int64_t> counters_;
-  std::set<std::string> reported_;                                  // collections that are known to be dead
-  std::map<std::string, std::pair<std::string, Sequence>> owners_;  // value -> its key and sequence
+  uint64_t collections_ = 0;                 // made so far
+  std::map<std::string, Sequence> died_at_;  // collections that nobody owns any more
+  std::set<std::string> reported_;           // those known to be dead
+  Sequence elements_deleted_ = 0;            // the last range delete of all elements
   std::set<char> uncounted_;
   std::map<std::string, std::map<Sequence, Event, std::greater<>>> history_;
 };

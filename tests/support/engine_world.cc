@@ -71,6 +71,7 @@ void EngineWorld::complain(const std::string& text) {
 Status EngineWorld::open() {
   executor_ = std::make_unique<SimExecutor>(random_.next());
   options_.executor = executor_.get();
+  options_.random_seed = random_.next();  // as from the operating system: identities never repeat
   auto opened = Engine::open_blocking(options_);
   if (!opened) {
     executor_->drop_all();
@@ -78,6 +79,13 @@ Status EngineWorld::open() {
     return opened.status();
   }
   engine_ = opened.take();
+  if (files_.crashed()) {
+    // The power went after the recovery, in the first background work: nothing can be read any more.
+    executor_->drop_all();
+    engine_.reset();
+    executor_.reset();
+    return Status::io_error("power cut right after the recovery");
+  }
   replayed_batches_ += engine_->stats().recovered_batches;
   check_recovered();
   durable_ = engine_->durable_sequence();

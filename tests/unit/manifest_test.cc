@@ -120,6 +120,40 @@ TEST_CASE("manifest: rewritten as a snapshot; the old one rules until CURRENT is
   }
 }
 
+TEST_CASE("manifest: never grows past what readers accept") {
+  auto fs = new_fs();
+  create(*fs);
+  VersionEdit garbage;
+  garbage.garbage_added = {{std::string(5000, 'a'), "b", false}};
+  ManifestState state = first_state();
+  REQUIRE(state.apply(garbage).ok());
+  auto create_limited = [&](ManifestLimits limits) {
+    return ManifestWriter::create(*fs, kDir, 2, kDirectory, kFile, "test", 0, state, limits);
+  };
+
+  // A state too large: refused, and nothing has changed.
+  auto refused = create_limited({.snapshot = 12287, .file = 1 << 20});
+  CHECK(refused.status().to_string() ==
+        "invalid argument: MANIFEST-00000002: the state takes 12288 bytes (0 tables, 1 ranges of garbage), "
+        "more "
+        "than 12287");
+  CHECK_FALSE(fs->exists("/db/MANIFEST-00000002"));
+  CHECK(read(*fs) == "manifest 1 of \"test\", edit 0, flushed 0");
+
+  // Edits up to the limit; the one that does not fit leaves no trace, and a new manifest takes it.
+  auto writer = create_limited({.snapshot = 12288, .file = 12288 + 5 * 4096});
+  REQUIRE(writer.ok());
+  REQUIRE((*writer)->append(1, flushed(5)).ok());
+  REQUIRE((*writer)->append(2, flushed(9)).ok());
+  CHECK((*writer)->append(3, flushed(11)).to_string() ==
+        "invalid argument: MANIFEST-00000002: full: 28672 bytes, and an edit of 2");
+  CHECK(fs->file_size("/db/MANIFEST-00000002").take() == 28672);
+  CHECK(read(*fs) == "manifest 2 of \"test\", edit 2, flushed 9");
+  state.flushed_sequence = 9;
+  REQUIRE(create(*fs, 3, 2, state)->append(3, flushed(11)).ok());
+  CHECK(read(*fs) == "manifest 3 of \"test\", edit 3, flushed 11");
+}
+
 TEST_CASE("manifest: a directory whose creation was interrupted is new") {
   for (uint64_t step = 1;; ++step) {
     auto fs = new_fs();

@@ -181,6 +181,27 @@ TEST_CASE("a full merge to the bottom leaves neither deletes nor range tombstone
   CHECK(out.outputs.empty());
 }
 
+// MOVE takes the collection of a key (0a) to another database (1a), FLUSHDB then deletes the range of the
+// first.
+TEST_CASE("a collection that moved survives the range it came from") {
+  struct Inspector final : RecordInspector {
+    Death death(std::string_view, std::string_view value) const override {
+      return {false, 0, KeyRange{"<" + std::string(value), "<" + std::string(value) + "~"}};
+    }
+  } inspector;
+  Fixture f;
+  MergeInput in = f.input();
+  in.table.inspector = &inspector;
+  std::vector<TableRef> below = f.flush({"0a#5 put 7", "0b#6 put 8"});
+  std::vector<TableRef> above = f.flush({"0a#10 delete", "1a#11 put 7", "[0,1)#20"});
+  CHECK(describe(above) == "[0,1a]: 0a#10 delete; 1a#11 put 7; [0,1) 20\n");
+  in.runs = {above, below};
+  MergeOutput out = run_merge(in);
+  REQUIRE(out.status.ok());
+  CHECK(describe(out.outputs) == "[1a,1a]: 1a#11 put 7;\n");
+  CHECK(out.garbage == std::vector<KeyRange>{{"<8", "<8~"}});
+}
+
 TEST_CASE("a merge that is stopped leaves no file") {
   Fixture f;
   MergeInput in = f.input();

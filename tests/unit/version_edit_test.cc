@@ -125,8 +125,8 @@ TEST_CASE("state: what edits add up to, and a snapshot that rebuilds it") {
         "quarantined 00000013.sst\n"
         "+ 00000014.log (32768 bytes, identity 00000000000000080000000000000009)\n"
         "counter 70000 +9223372036854775807\n"  // counter 1 is back at nothing
-        "+ garbage [d..e]\n"
         "+ garbage [\\x00\\xff..)\n"
+        "+ garbage [d..e]\n"
         "flushed 100\n"
         "durable 120\n"
         "next file 50\n");
@@ -159,6 +159,33 @@ TEST_CASE("state: a table moves and a segment is reused within one edit") {
   edit.removed = {{{2, 0}, 4}};
   REQUIRE(state.apply(edit).ok());
   CHECK(state.quarantined.empty());
+}
+
+TEST_CASE("state: garbage, in key order; what was added twice is removed twice") {
+  VersionEdit add, remove;
+  add.garbage_added = {{"m", "n", false}, {"d", "e", true}, {"d", "e", false}, {"d", "e", true}};
+  remove.garbage_removed = {{"d", "e", true}};
+  ManifestState state;
+  REQUIRE(state.apply(add).ok());
+  CHECK(state.snapshot().garbage_added ==
+        std::vector<KeyRange>{{"d", "e", false}, {"d", "e", true}, {"d", "e", true}, {"m", "n", false}});
+  REQUIRE(state.apply(remove).ok());
+  CHECK(state.snapshot().garbage_added ==
+        std::vector<KeyRange>{{"d", "e", false}, {"d", "e", true}, {"m", "n", false}});
+  REQUIRE(state.apply(remove).ok());
+  CHECK(state.apply(remove).is_corruption());
+}
+
+// A minute where each removal looks at all that is there.
+TEST_CASE("state: very much garbage comes and goes") {
+  VersionEdit add, remove;
+  for (int i = 0; i < 200'000; ++i) add.garbage_added.push_back({fmt::format("{:08}", i), "z", false});
+  remove.garbage_removed.assign(add.garbage_added.rbegin(), add.garbage_added.rend());
+  ManifestState state;
+  REQUIRE(state.apply(add).ok());
+  CHECK(state.garbage.size() == 200'000);
+  REQUIRE(state.apply(remove).ok());
+  CHECK(state.garbage.empty());
 }
 
 TEST_CASE("state: refuses what cannot be") {
