@@ -28,6 +28,7 @@ struct ClientState {
   int64_t created_ms = 0;
   int64_t last_interaction_ms = 0;
   std::string last_command = "NULL";  // "client|list", for CLIENT LIST
+  size_t cursor_bytes = 0;            // what the table of cursors holds for it: SCAN's
   // Kept by the connection, for CLIENT LIST.
   int fd = -1;
   uint64_t query_buffer = 0, query_buffer_free = 0, args_memory = 0;

@@ -42,6 +42,7 @@ enum CommandFlag : uint32_t {
   kCmdFrees =
       1u << 24,  // a write that gives space back: allowed on a full disk as long as the engine admits it
   kCmdBlindWrite = 1u << 25,  // mostly writes without reading: its keys are not probed ahead
+  kCmdMayFree = 1u << 26,     // deletes only, with some arguments: told after the run
 };
 
 // ACL categories, in Redis's order.

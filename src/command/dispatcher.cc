@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <map>
-#include <unordered_set>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -25,10 +24,11 @@ constexpr int64_t kExpiryPauseMs = 2;
 constexpr size_t kErrorCodesMax = 128;  // errorstats kept apart
 constexpr uint64_t kProbedStringMax = 64 * 1024;
 
-// What the engine is asked to admit: the arguments become records with their keys, tags and hints.
+// What the engine is asked to admit: the arguments become records with their keys, tags and hints, about 40
+// bytes beside the two arguments of a pair. A batch that turns out larger is asked for again.
 size_t estimate_write(const Command& command, const std::vector<std::string_view>& args) {
   size_t bytes = 256 + command.extra_write_bytes;
-  for (std::string_view arg : args) bytes += arg.size() + arg.size() / 64 + 96;
+  for (std::string_view arg : args) bytes += arg.size() + arg.size() / 64 + 20;
   return bytes;
 }
 
@@ -72,7 +72,8 @@ class Dispatcher::Impl {
   }
 
   RunResult run(ClientState& client, Invocation& invocation, OutputBuffer& out);
-  void probe(const ClientState& client, const std::vector<std::string_view>& args, ReadContext& read);
+  size_t probe(const ClientState& client, const std::vector<std::string_view>& args, ReadContext& read,
+               size_t keys_max);
   void tick();
 
   std::string commandstats_text() const;
@@ -89,6 +90,7 @@ class Dispatcher::Impl {
   Transaction probe_tx_;
   ExpiryCycle expiry_;
   uint64_t processed_ = 0;
+  uint64_t error_replies_ = 0;
   std::map<std::string, uint64_t, std::less<>> error_counts_;
 
  private:
@@ -97,7 +99,10 @@ class Dispatcher::Impl {
                     const std::vector<std::string_view>& args) const;
   RunResult refuse(const Command* command, ClientState& client, std::string_view error, OutputBuffer& out);
   // kGo, or what run() has to do instead.
-  Admission::Verdict admit(const Command& command, size_t bytes, Invocation& invocation, std::string* error);
+  Admission::Verdict admit(size_t bytes, bool frees, Invocation& invocation, std::string* error);
+  Admission::Verdict admit_first(const Command& command, size_t bytes, Invocation& invocation,
+                                 std::string* error);
+  static RunResult wait(Invocation& invocation);
   RunResult give_up(const Command& command, ClientState& client, const Status& error, OutputBuffer& out);
   void count_error(std::string_view reply);
   void end_reply(ClientState& client, Invocation& invocation, OutputBuffer& out, uint64_t start,
@@ -155,9 +160,9 @@ const char* Dispatcher::Impl::check(const Command& command, const ClientState& c
   return nullptr;
 }
 
-Admission::Verdict Dispatcher::Impl::admit(const Command& command, size_t bytes, Invocation& invocation,
+Admission::Verdict Dispatcher::Impl::admit(size_t bytes, bool frees, Invocation& invocation,
                                            std::string* error) {
-  Admission admission = services_.engine->admit(bytes, (command.flags & kCmdFrees) != 0);
+  Admission admission = services_.engine->admit(bytes, frees);
   if (admission.verdict == Admission::Verdict::kWait) invocation.wait_us = admission.wait_us;
   if (admission.verdict == Admission::Verdict::kRefuse) {
     const Status& reason = admission.reason;
@@ -167,6 +172,31 @@ Admission::Verdict Dispatcher::Impl::admit(const Command& command, size_t bytes,
                                             : errors::kNoSpace;
   }
   return admission.verdict;
+}
+
+// Before the run. A command that may turn out to give space back runs if that would be admitted; what it
+// really writes is asked for before its commit.
+Admission::Verdict Dispatcher::Impl::admit_first(const Command& command, size_t bytes, Invocation& invocation,
+                                                 std::string* error) {
+  bool frees = (command.flags & kCmdFrees) != 0;
+  if (invocation.others_wait && !frees) {
+    invocation.wait_us = 0;
+    return Admission::Verdict::kWait;
+  }
+  Admission::Verdict verdict = admit(bytes, frees, invocation, error);
+  if (verdict != Admission::Verdict::kGo && (command.flags & kCmdMayFree) != 0 &&
+      services_.engine->admit(bytes, true).verdict == Admission::Verdict::kGo) {
+    return Admission::Verdict::kGo;
+  }
+  return verdict;
+}
+
+// Not admitted: nothing happened, and what waits holds nobody up.
+RunResult Dispatcher::Impl::wait(Invocation& invocation) {
+  invocation.admitted = false;
+  invocation.read.install_hold.reset();
+  invocation.own_args();
+  return RunResult::kWait;
 }
 
 RunResult Dispatcher::Impl::run(ClientState& client, Invocation& invocation, OutputBuffer& out) {
@@ -179,19 +209,16 @@ RunResult Dispatcher::Impl::run(ClientState& client, Invocation& invocation, Out
     return refuse(command, client, error, out);
 
   bool writes = (command->flags & kCmdWrite) != 0;
-  size_t admitted_bytes = 0;
-  if (writes) {
-    admitted_bytes = estimate_write(*command, invocation.args);
-    if (!invocation.admitted) {
-      std::string error;
-      Admission::Verdict verdict = admit(*command, admitted_bytes, invocation, &error);
-      if (verdict == Admission::Verdict::kRefuse) return refuse(command, client, error, out);
-      if (verdict == Admission::Verdict::kWait) {
-        invocation.own_args();
-        return RunResult::kWait;
-      }
-      invocation.admitted = true;
-    }
+  size_t admitted_bytes = 0;  // in this turn
+  if (writes && !invocation.admitted) {
+    size_t estimate = estimate_write(*command, invocation.args);
+    std::string error;
+    Admission::Verdict verdict = admit_first(*command, estimate, invocation, &error);
+    if (verdict == Admission::Verdict::kRefuse) return refuse(command, client, error, out);
+    if (verdict == Admission::Verdict::kWait) return wait(invocation);
+    invocation.admitted = true;
+    // What was let in as a command that may free is asked again for what it is.
+    if ((command->flags & kCmdMayFree) == 0) admitted_bytes = estimate;
   }
   if (invocation.now_ms == 0) {
     invocation.now_ms = services_.clock.now_ms();
@@ -208,6 +235,10 @@ RunResult Dispatcher::Impl::run(ClientState& client, Invocation& invocation, Out
   Reply reply(out, client.protocol);
   CommandContext context{services_, client, invocation, *command, invocation.args, reply, tx_, start};
   command->run(context);
+  struct EndOfRun {
+    Transaction& tx;
+    ~EndOfRun() { tx.end(); }
+  } end_of_run{tx_};
 
   if (invocation.read.faulted()) {
     out.truncate(start);
@@ -222,16 +253,17 @@ RunResult Dispatcher::Impl::run(ClientState& client, Invocation& invocation, Out
   if (tx_.has_writes()) {
     // The admission is one of this turn, and it was for as much as the command turned out to write.
     std::string error;
-    if (invocation.read.restarts > 0 || tx_.batch_size() > admitted_bytes) {
-      Admission::Verdict verdict = admit(*command, tx_.batch_size(), invocation, &error);
+    if (tx_.batch_size() > admitted_bytes) {
+      bool frees = (command->flags & kCmdFrees) != 0 || tx_.only_deletes();
+      Admission::Verdict verdict = admit(tx_.batch_size(), frees, invocation, &error);
       if (verdict != Admission::Verdict::kGo) {
         out.truncate(start);
         services_.hits = hits;
         services_.misses = misses;
         invocation.gate = 0;
+        invocation.stream.reset();
         if (verdict == Admission::Verdict::kRefuse) return refuse(command, client, error, out);
-        invocation.own_args();
-        return RunResult::kWait;
+        return wait(invocation);
       }
     }
     invocation.gate = std::max(invocation.gate, tx_.commit());
@@ -294,6 +326,7 @@ void Dispatcher::Impl::end_reply(ClientState& client, Invocation& invocation, Ou
 }
 
 void Dispatcher::Impl::count_error(std::string_view reply) {
+  ++error_replies_;
   std::string_view code = reply.substr(1, reply.find_first_of(" \r\n") - 1);
   auto found = error_counts_.find(code);
   if (found != error_counts_.end()) {
@@ -303,21 +336,24 @@ void Dispatcher::Impl::count_error(std::string_view reply) {
   }
 }
 
-void Dispatcher::Impl::probe(const ClientState& client, const std::vector<std::string_view>& args,
-                             ReadContext& read) {
-  if (services_.engine == nullptr || args.empty()) return;
+size_t Dispatcher::Impl::probe(const ClientState& client, const std::vector<std::string_view>& args,
+                               ReadContext& read, size_t keys_max) {
+  if (services_.engine == nullptr || args.empty()) return 0;
   std::string ignored;
   const Command* command = table_.find(args[0]);
-  if (command == nullptr || (command->flags & (kCmdWrite | kCmdReadOnly)) == 0) return;
-  if ((command->flags & kCmdBlindWrite) != 0) return;
+  if (command == nullptr || (command->flags & (kCmdWrite | kCmdReadOnly)) == 0) return 0;
+  if ((command->flags & kCmdBlindWrite) != 0) return 0;
   std::vector<int> positions;
-  if (!find_key_positions(*command, args, &positions)) return;
+  if (!find_key_positions(*command, args, &positions)) return 0;
   Status error = read.error;
   Sequence seen = read.seen;
   probe_tx_.begin(&read, services_.clock.now_ms());
   DatabaseId database = keyspace_.database(client.db);
   std::string scratch;
+  size_t looked = 0;
   for (int i : positions) {
+    if (looked >= keys_max || read.misses.size() >= kProbedMisses) break;
+    ++looked;
     std::string_view key = args[static_cast<size_t>(i)];
     Entry entry;
     if (key.size() > kMaxKeySize || !probe_tx_.find(database, key, &entry)) continue;
@@ -327,17 +363,13 @@ void Dispatcher::Impl::probe(const ClientState& client, const std::vector<std::s
       probe_tx_.read_string(entry, &scratch);
     }
   }
-  probe_tx_.begin(nullptr, 0);
+  probe_tx_.end();
   read.error = error;
   read.seen = seen;
+  return looked;
 }
 
 void Dispatcher::Impl::tick() {
-  std::unordered_set<uint64_t> live;
-  if (cursors_.size() > 0) {
-    for (const ClientState* client : services_.host.clients()) live.insert(client->id);
-    cursors_.keep_clients(live);
-  }
   if (services_.engine != nullptr && !expiry_scheduled_) expire_some();
 }
 
@@ -394,6 +426,7 @@ void Dispatcher::Impl::reset_stats() {
   table_.reset_stats();
   error_counts_.clear();
   processed_ = 0;
+  error_replies_ = 0;
   services_.hits = services_.misses = 0;
   expiry_.reset_stats();
 }
@@ -410,9 +443,12 @@ void Dispatcher::detach() {
 RunResult Dispatcher::run(ClientState& client, Invocation& invocation, OutputBuffer& out) {
   return impl_->run(client, invocation, out);
 }
-void Dispatcher::probe(const ClientState& client, const std::vector<std::string_view>& args,
-                       ReadContext& read) {
-  impl_->probe(client, args, read);
+size_t Dispatcher::probe(const ClientState& client, const std::vector<std::string_view>& args,
+                         ReadContext& read, size_t keys_max) {
+  return impl_->probe(client, args, read, keys_max);
+}
+void Dispatcher::client_gone(uint64_t id) {
+  impl_->cursors_.forget_client(id);
 }
 void Dispatcher::tick() {
   impl_->tick();
@@ -434,6 +470,9 @@ uint64_t Dispatcher::keyspace_hits() const {
 }
 uint64_t Dispatcher::keyspace_misses() const {
   return impl_->services_.misses;
+}
+uint64_t Dispatcher::error_replies() const {
+  return impl_->error_replies_;
 }
 uint64_t Dispatcher::expired_keys() const {
   return impl_->expiry_.expired_keys();

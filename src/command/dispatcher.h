@@ -57,6 +57,9 @@ struct Invocation {
   uint64_t seed = 0;   // of the command's randomness, frozen at the first run
   bool admitted = false;
   int64_t wait_us = 0;
+  // Set by the connection before run(): other commands wait for admission already, so a write that is new
+  // joins them (kWait with wait_us 0) unless it gives space back.
+  bool others_wait = false;
   std::unique_ptr<ReplyStream> stream;
   // Set by the connection before run(): finishes a kSuspended command: appends the reply with `write`, with
   // its gate. May be called after the client is gone (then it does nothing). Never called before run() has
@@ -76,6 +79,8 @@ struct Invocation {
     gate = 0;
     now_ms = 0;
     admitted = false;
+    others_wait = false;
+    wait_us = 0;
     stream.reset();
   }
 };
@@ -91,8 +96,12 @@ class Dispatcher {
 
   RunResult run(ClientState& client, Invocation& invocation, OutputBuffer& out);
   // Touches, without effect, what a later command of a waiting client will read: adds missing blocks to
-  // `read`.
-  void probe(const ClientState& client, const std::vector<std::string_view>& args, ReadContext& read);
+  // `read`, until it has kProbedMisses. Looks at `keys_max` keys at most; returns at how many it looked.
+  static constexpr size_t kProbedMisses = 64;
+  size_t probe(const ClientState& client, const std::vector<std::string_view>& args, ReadContext& read,
+               size_t keys_max);
+  // A client that is gone needs its last cursor no more.
+  void client_gone(uint64_t id);
   // Called about every 100 ms: active expiry, cursors, whatever is due. Bounded work.
   void tick();
 
@@ -104,6 +113,7 @@ class Dispatcher {
   uint64_t keyspace_hits() const;
   uint64_t keyspace_misses() const;
   uint64_t expired_keys() const;
+  uint64_t error_replies() const;
   void reset_stats();
   // Bytes held by cursors, pending overlays and other state of the dispatcher.
   size_t memory_used() const;

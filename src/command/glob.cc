@@ -43,16 +43,13 @@ bool element_matches(std::string_view pattern, size_t* at, unsigned char c, bool
   return fold(static_cast<unsigned char>(p), ignore_case) == fold(c, ignore_case);
 }
 
-}  // namespace
-
-bool glob_matches(std::string_view pattern, std::string_view text, bool ignore_case) {
+bool matches(std::string_view pattern, std::string_view text, bool ignore_case, uint64_t& steps) {
   if (text.empty()) return pattern.empty();
   constexpr size_t kNone = static_cast<size_t>(-1);
   size_t p = 0;
   size_t t = 0;
   size_t behind_star = kNone;  // where the pattern goes on behind the last star
   size_t star_text = 0;        // where that star's match ends at present
-  uint64_t steps = 0;
   while (t < text.size()) {
     if (++steps > kGlobStepsMax) return false;
     if (p < pattern.size() && pattern[p] == '*') {
@@ -72,6 +69,15 @@ bool glob_matches(std::string_view pattern, std::string_view text, bool ignore_c
   }
   while (p < pattern.size() && pattern[p] == '*') ++p;
   return p == pattern.size();
+}
+
+}  // namespace
+
+bool glob_matches(std::string_view pattern, std::string_view text, bool ignore_case, uint64_t* spent) {
+  uint64_t steps = 0;
+  bool matched = matches(pattern, text, ignore_case, steps);
+  if (spent != nullptr) *spent += steps;
+  return matched;
 }
 
 std::string glob_literal_prefix(std::string_view pattern, bool* whole) {

@@ -12,9 +12,11 @@
 
 namespace varve {
 
-inline constexpr uint64_t kGlobStepsMax = 4'000'000;
+inline constexpr uint64_t kGlobStepsMax = 1'000'000;
 
-bool glob_matches(std::string_view pattern, std::string_view text, bool ignore_case = false);
+// Adds the steps it took to *spent, for callers that match many texts and must come to an end.
+bool glob_matches(std::string_view pattern, std::string_view text, bool ignore_case = false,
+                  uint64_t* spent = nullptr);
 // The bytes every match begins with. *whole: nothing but them can match.
 std::string glob_literal_prefix(std::string_view pattern, bool* whole);
 

@@ -23,11 +23,14 @@ class Host {
   virtual std::vector<std::pair<std::string, std::string>> config_get(std::string_view pattern) = 0;
   // All or nothing. A failure's message is Redis's text without "-ERR ".
   virtual Status config_set(const std::vector<std::pair<std::string, std::string>>& settings) = 0;
-  virtual Status config_rewrite() = 0;
+  // Writes today's settings into the configuration file, off the loop.
+  virtual void config_rewrite(std::function<void(Status)> done) = 0;
   virtual void reset_stats() = 0;
   virtual const std::string& password() const = 0;  // empty: none
   virtual uint32_t databases() const = 0;
   virtual uint64_t max_bulk() const = 0;
+  // Replies that are not streamed are at most about this long, so that one client's memory bears them.
+  virtual uint64_t max_reply() const { return 64 << 20; }
 
   // --- clients ---
   virtual std::vector<const ClientState*> clients() = 0;  // by id; with the byte counts brought up to date
@@ -44,8 +47,14 @@ class Host {
   virtual void checkpoint(std::function<void(Status)> done) = 0;
   virtual bool checkpoint_running() const = 0;
   virtual int64_t last_checkpoint_s() const = 0;  // unix time of the last good one (start-up time at first)
-  // Calls back on the loop after this long (DEBUG SLEEP, timeouts of waits).
+  // Calls back on the loop after this long.
   virtual void after_ms(int64_t ms, std::function<void()> call) = 0;
+  // The same for a suspended command of this client (DEBUG SLEEP, timeouts of waits): dropped when the client
+  // goes. A client has one at a time; a new one takes its place.
+  virtual void after_ms_for(uint64_t client, int64_t ms, std::function<void()> call) {
+    (void)client;
+    after_ms(ms, std::move(call));
+  }
   virtual int64_t uptime_s() const = 0;
 };
 

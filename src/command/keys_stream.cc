@@ -24,14 +24,15 @@ KeyWalk::KeyWalk(DatabaseId database_id, std::string_view glob, int64_t now)
   end = whole ? begin + '\0' : prefix.empty() ? range.end : prefix_end(begin);
 }
 
-bool KeyWalk::accept(const LiveIterator& it, ReadContext& read, std::string_view* key, Record* record) const {
+bool KeyWalk::accept(const LiveIterator& it, ReadContext& read, std::string_view* key, Record* record) {
   DatabaseId id = 0;
+  bytes += it.key().size() + it.value().size();
   if (!parse_metadata_key(it.key(), &id, key) || !decode_record(it.value(), record)) {
     read.error =
         Status::corruption("keyspace: the record of key '{}' cannot be understood", it.key().substr(1));
     return false;
   }
-  return !record->expired(now_ms) && (match_all || glob_matches(pattern, *key));
+  return !record->expired(now_ms) && (match_all || glob_matches(pattern, *key, false, &steps));
 }
 
 KeysStream::KeysStream(Engine& engine, KeyWalk walk)
@@ -40,11 +41,14 @@ KeysStream::KeysStream(Engine& engine, KeyWalk walk)
 // A slice keeps what it has done: after a missing block the next one goes on from there.
 RunResult KeysStream::step(ReadContext& read, OutputBuffer& out, size_t budget, bool* broken) {
   read.begin_run();
+  walk_.begin_slice();
   Reply reply(out, 2);
   uint64_t start = out.end();
   std::unique_ptr<LiveIterator> it = engine_.new_iterator(read, at_, walk_.end, snapshot_.get());
   it->seek_to_first();
-  for (int keys = 0; it->valid() && keys < kKeysPerStep && out.end() - start < budget; ++keys, it->next()) {
+  int keys = 0;
+  for (; it->valid() && keys < kKeysPerStep && out.end() - start < budget && !walk_.tired();
+       ++keys, it->next()) {
     std::string_view key;
     Record record;
     if (walk_.accept(*it, read, &key, &record)) {
@@ -69,9 +73,15 @@ RunResult KeysStream::step(ReadContext& read, OutputBuffer& out, size_t budget, 
     }
     return RunResult::kDone;
   }
-  if (state == IterState::kMiss) return RunResult::kFault;
-  read.misses.clear();
-  read.pins.clear();
+  if (state == IterState::kMiss) {
+    if (keys > 0) {  // what was passed is not looked at again: the next miss is a new one
+      read.restarts = 0;
+      read.install_hold.reset();
+      read.pins.clear();
+    }
+    return RunResult::kFault;
+  }
+  read.begin_command();
   if (state != IterState::kEnd) return RunResult::kStream;
   if (!counting_) return RunResult::kDone;
   counting_ = false;

@@ -25,7 +25,15 @@ struct KeyWalk {
   KeyWalk(DatabaseId database_id, std::string_view glob, int64_t now);
   // What an iterator stands on, if it is a live key that matches. A record that cannot be understood sets
   // read.error.
-  bool accept(const LiveIterator& it, ReadContext& read, std::string_view* key, Record* record) const;
+  bool accept(const LiveIterator& it, ReadContext& read, std::string_view* key, Record* record);
+
+  // What the walk has cost in this slice: it ends when it has cost enough, about a millisecond.
+  bool tired() const { return steps > kStepsMax || bytes > kBytesMax; }
+  void begin_slice() { steps = bytes = 0; }
+  static constexpr uint64_t kStepsMax = 200'000;  // of patterns
+  static constexpr uint64_t kBytesMax = 1 << 20;  // of records looked at
+  uint64_t steps = 0;
+  uint64_t bytes = 0;
 };
 
 class KeysStream : public ReplyStream {

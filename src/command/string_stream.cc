@@ -48,7 +48,7 @@ RunResult StringStream::step(ReadContext& read, OutputBuffer& out, size_t budget
     *broken = true;
     return RunResult::kDone;
   }
-  read.pins.clear();
+  read.begin_command();
   at_ = stop;
   if (at_ < end_) return RunResult::kStream;
   out.append("\r\n");

@@ -1,5 +1,7 @@
 #include "keyspace/expiry.h"
 
+#include <algorithm>
+#include <climits>
 #include <string>
 
 #include "base/log.h"
@@ -9,6 +11,8 @@ namespace {
 
 // What one hint's removal and its key's removal put into a batch beside the key itself, twice.
 constexpr size_t kHintOverhead = 64;
+// A disk that fails is told of this often, not at each hint.
+constexpr int64_t kLogEveryMs = 10'000;
 
 }  // namespace
 
@@ -20,9 +24,12 @@ bool ExpiryCycle::run_slice(int64_t now_ms, int hints_max) {
   if (keyspace_.expiry_low_water_ >= end.view()) return false;
   // Admission first (law 5); keys are mostly short, and what exceeds the estimate is asked for again below.
   size_t asked = static_cast<size_t>(hints_max) * kHintOverhead * 2;
-  if (engine.admit(asked).verdict != Admission::Verdict::kGo) return false;
-
   ReadContext& read = fetch_->read;
+  if (engine.admit(asked, true).verdict != Admission::Verdict::kGo) {
+    read.install_hold.reset();  // what waits holds nobody up
+    return false;
+  }
+  hints_max = std::min(hints_max, slice_limit_);
   read.begin_run();
   tx_.begin(&read, now_ms);
   int hints = 0;
@@ -30,13 +37,17 @@ bool ExpiryCycle::run_slice(int64_t now_ms, int hints_max) {
   std::string last;
   std::unique_ptr<LiveIterator> it = engine.new_iterator(read, keyspace_.expiry_low_water_, end.view());
   for (it->seek_to_first(); it->valid() && hints < hints_max; it->next(), ++hints) {
+    last.assign(it->key());
     int64_t expire_ms = 0;
     DatabaseId database = 0;
     std::string_view key;
-    if (!parse_hint_key(it->key(), &expire_ms, &database, &key)) break;
-    last.assign(it->key());
+    if (!parse_hint_key(last, &expire_ms, &database, &key)) {
+      read.error = Status::corruption("keyspace: a hint of the expiry index cannot be understood");
+      break;
+    }
     Entry entry;
     tx_.find(database, key, &entry);
+    if (!read.error.ok()) break;
     if (entry.stored && entry.record.expire_ms == expire_ms && !entry.exists) {
       tx_.remove(database, key, entry);
       ++expired;
@@ -47,27 +58,49 @@ bool ExpiryCycle::run_slice(int64_t now_ms, int hints_max) {
   bool all = it->state() == IterState::kEnd;
   it.reset();
 
-  if (!read.error.ok()) {
-    log_warning("expiry: {}", read.error.to_string());
-    return false;
-  }
+  if (!read.error.ok()) return step_over(now_ms, hints, last);
   if (read.faulted()) {
     fetch_->running = true;
     engine.fetch(read, [fetch = fetch_] { fetch->running = false; });
     return true;
   }
-  if (tx_.batch_size() > asked && engine.admit(tx_.batch_size()).verdict != Admission::Verdict::kGo)
+  if (tx_.batch_size() > asked && engine.admit(tx_.batch_size(), true).verdict != Admission::Verdict::kGo) {
+    read.install_hold.reset();
     return false;
+  }
   tx_.commit();
+  tx_.end();
   expired_keys_ += expired;
-  read.pins.clear();
+  read.begin_command();
+  slice_limit_ = INT_MAX;
   keyspace_.expiry_low_water_ = all ? std::string(end.view()) : last;
   return !all;
+}
+
+// A hint whose record cannot be read must not stop the others: what stands before it is dealt with by itself,
+// then the walk goes on behind it. It stays on disk; a later process tries it again.
+bool ExpiryCycle::step_over(int64_t now_ms, int hints, const std::string& last) {
+  Status error = fetch_->read.error;
+  fetch_->read.begin_command();
+  tx_.end();
+  if (now_ms < logged_ms_ || now_ms - logged_ms_ >= kLogEveryMs || logged_ms_ == 0) {
+    logged_ms_ = now_ms;
+    log_warning("expiry: {}", error.to_string());
+  }
+  if (hints > 0) {
+    slice_limit_ = hints;
+    return true;
+  }
+  slice_limit_ = INT_MAX;
+  if (last.empty()) return false;  // the index itself cannot be read here: perhaps later
+  keyspace_.expiry_low_water_ = last + '\0';
+  return true;
 }
 
 void ExpiryCycle::stop() {
   tx_.begin(nullptr, 0);
   fetch_ = std::make_shared<Fetch>();
+  slice_limit_ = INT_MAX;
 }
 
 }  // namespace varve

@@ -6,8 +6,10 @@
 // Loop thread only.
 #pragma once
 
+#include <climits>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "keyspace/keyspace.h"
 
@@ -33,10 +35,15 @@ class ExpiryCycle {
     bool running = false;
   };
 
+  // After a failed read behind `hints` good ones at the hint `last` (empty: not even that could be read).
+  bool step_over(int64_t now_ms, int hints, const std::string& last);
+
   Keyspace& keyspace_;
   Transaction tx_;
   std::shared_ptr<Fetch> fetch_ = std::make_shared<Fetch>();
   uint64_t expired_keys_ = 0;
+  int slice_limit_ = INT_MAX;  // hints before one that cannot be read
+  int64_t logged_ms_ = 0;
 };
 
 }  // namespace varve

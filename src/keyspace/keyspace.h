@@ -128,8 +128,18 @@ class Transaction {
   void flush_all(uint32_t databases);
   void swap_databases(uint32_t a, uint32_t b);
 
+  // The run is over and what it found is not looked at any more: lets go of blocks and of large buffers.
+  void end();
+  // Entries found so far are dead; their blocks may go. For commands that look at very many keys.
+  void forget_entries() {
+    pins_.clear();
+    copies_.clear();
+  }
+
   bool has_writes() const { return !overlay_.batch().empty(); }
   size_t batch_size() const { return overlay_.batch().byte_size(); }
+  // The writes give space back: there is no put among them.
+  bool only_deletes() const;
   // Commits the writes; the engine must have admitted them in this turn. Returns the batch's last sequence
   // (0: no writes).
   Sequence commit();
@@ -150,7 +160,9 @@ class Transaction {
   uint64_t fresh_collection();
   // What this batch adds to a counter so far.
   int64_t pending_count(uint32_t counter) const;
-  DatabaseId renew_database(uint32_t number);
+  std::map<uint32_t, int64_t> pending_counts() const;
+  // `pending`: what the batch added to counters before.
+  DatabaseId renew_database(uint32_t number, const std::map<uint32_t, int64_t>& pending);
   void map_database(uint32_t number, DatabaseId id);
   std::string_view read_segment(uint64_t collection, uint32_t segment);
 

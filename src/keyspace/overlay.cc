@@ -7,6 +7,8 @@ namespace {
 
 // Up to this many operations a walk is cheaper than an index.
 constexpr uint32_t kWalkedOperations = 16;
+constexpr size_t kKeptBytes = 1 << 20;
+constexpr size_t kKeptBuckets = 1 << 14;
 
 }  // namespace
 
@@ -28,6 +30,12 @@ void Overlay::clear() {
   batch_.clear();
   index_.clear();
   indexed_bytes_ = 0;
+}
+
+void Overlay::release_memory() {
+  VARVE_DCHECK(batch_.empty());
+  if (batch_.bytes().capacity() > kKeptBytes) batch_ = WriteBatch();
+  if (index_.bucket_count() > kKeptBuckets) index_ = {};
 }
 
 Overlay::Answer Overlay::find_from_front(std::string_view key, std::string_view* value) const {

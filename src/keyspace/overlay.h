@@ -28,6 +28,8 @@ class Overlay {
   // The last put or delete of key. `value` points into the batch: valid until the next write.
   Answer find(std::string_view key, std::string_view* value);
   void clear();
+  // Gives back what a large command has left, when empty.
+  void release_memory();
   const WriteBatch& batch() const { return batch_; }
   size_t memory_used() const { return batch_.bytes().capacity() + index_.size() * 64; }
 

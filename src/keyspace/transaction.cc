@@ -5,6 +5,11 @@
 #include "keyspace/keyspace.h"
 
 namespace varve {
+namespace {
+
+constexpr size_t kKeptPins = 1024;
+
+}  // namespace
 
 void Transaction::begin(ReadContext* read, int64_t now_ms) {
   read_ = read;
@@ -15,6 +20,21 @@ void Transaction::begin(ReadContext* read, int64_t now_ms) {
   if (!map_changes_.empty()) map_changes_.clear();
   next_database_ = 0;
   last_collection_ = 0;
+}
+
+void Transaction::end() {
+  begin(nullptr, 0);
+  overlay_.release_memory();
+  if (pins_.capacity() > kKeptPins) pins_ = {};
+}
+
+bool Transaction::only_deletes() const {
+  BatchReader reader(overlay_.batch().bytes());
+  BatchReader::Op op;
+  while (reader.next(&op)) {
+    if (!op.is_counter && op.kind == Kind::kPut) return false;
+  }
+  return true;
 }
 
 DatabaseId Transaction::database(uint32_t number) const {
@@ -102,6 +122,16 @@ int64_t Transaction::pending_count(uint32_t counter) const {
     if (op.is_counter && op.counter_id == counter) sum += op.counter_delta;
   }
   return sum;
+}
+
+std::map<uint32_t, int64_t> Transaction::pending_counts() const {
+  std::map<uint32_t, int64_t> counts;
+  BatchReader reader(overlay_.batch().bytes());
+  BatchReader::Op op;
+  while (reader.next(&op)) {
+    if (op.is_counter) counts[op.counter_id] += op.counter_delta;
+  }
+  return counts;
 }
 
 uint64_t Transaction::key_count(DatabaseId database) const {
@@ -306,26 +336,30 @@ void Transaction::map_database(uint32_t number, DatabaseId id) {
   map_changes_[number] = id;
 }
 
-DatabaseId Transaction::renew_database(uint32_t number) {
+DatabaseId Transaction::renew_database(uint32_t number, const std::map<uint32_t, int64_t>& pending) {
   DatabaseId old = database(number);
   if (next_database_ == 0) next_database_ = keyspace_.next_database_;
   map_database(number, next_database_++);
   for (DatabaseId counter : {old, old | kHintCounter}) {
-    int64_t count = keyspace_.engine().counter(counter) + pending_count(counter);
+    auto found = pending.find(counter);
+    int64_t count = keyspace_.engine().counter(counter) + (found == pending.end() ? 0 : found->second);
     if (count != 0) overlay_.add_count(counter, -count);
   }
   return old;
 }
 
 void Transaction::flush_database(uint32_t number) {
-  KeyRange range = metadata_range(renew_database(number));
+  KeyRange range = metadata_range(renew_database(number, pending_counts()));
   overlay_.remove_range(range.begin, range.end);
 }
 
 void Transaction::flush_all(uint32_t databases) {
   bool touched = has_writes();
+  std::map<uint32_t, int64_t> pending = pending_counts();
   for (uint32_t number = 0; number < databases; ++number) {
-    if (touched || keyspace_.engine().counter(database(number)) != 0) renew_database(number);
+    DatabaseId id = database(number);
+    if (touched || keyspace_.engine().counter(id) != 0 || keyspace_.engine().counter(id | kHintCounter) != 0)
+      renew_database(number, pending);
   }
   for (char space : {kMetadataSpace, kElementSpace}) {
     std::string begin(1, space);

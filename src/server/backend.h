@@ -13,10 +13,11 @@ namespace varve {
 class Backend {
  public:
   virtual ~Backend() = default;
-  // As Dispatcher::run and Dispatcher::probe.
+  // As Dispatcher::run, Dispatcher::probe and Dispatcher::client_gone.
   virtual RunResult run(ClientState& client, Invocation& invocation, OutputBuffer& out) = 0;
-  virtual void probe(const ClientState& client, const std::vector<std::string_view>& args,
-                     ReadContext& read) = 0;
+  virtual size_t probe(const ClientState& client, const std::vector<std::string_view>& args,
+                       ReadContext& read, size_t keys_max) = 0;
+  virtual void client_gone(uint64_t id) = 0;
   // As Engine::fetch: `done` may be called before this returns; `read` must live until then.
   virtual void fetch(ReadContext& read, std::function<void()> done) = 0;
   // Everything run in this turn has been run: the log write may start.

@@ -47,7 +47,9 @@ void Checkpoints::start(Engine& engine, const std::string& parent, int keep,
       Lane::kUtility, [fs = &fs_, parent] { return fs->create_dir(parent); },
       [this, &engine, parent, dir, keep, done = std::move(done)](Status made) {
         if (!made.ok()) return finish(made, done);
-        engine.checkpoint(dir, [this, parent, dir, keep, done](Status status) {
+        Sequence sequence = engine.last_sequence();
+        engine.checkpoint(dir, [this, parent, dir, keep, done, sequence](Status status) {
+          if (status.ok()) last_sequence_ = sequence;
           finish(status, done);
           if (!status.ok()) return;
           log_notice("checkpoint {} made", dir);

@@ -29,6 +29,9 @@ class Checkpoints {
   int64_t last_s() const { return last_s_; }
   bool last_ok() const { return last_ok_; }
   int64_t last_duration_s() const { return last_duration_s_; }
+  // What the last good one holds everything of; what was there at the start, before the first.
+  Sequence last_sequence() const { return last_sequence_; }
+  void opened(Sequence sequence) { last_sequence_ = sequence; }
   uint64_t count() const { return count_; }
 
  private:
@@ -43,6 +46,7 @@ class Checkpoints {
   bool last_ok_ = true;
   int64_t last_duration_s_ = -1;
   uint64_t count_ = 0;
+  Sequence last_sequence_ = 0;
 };
 
 }  // namespace varve

@@ -7,6 +7,12 @@
 #include "base/log.h"
 
 namespace varve {
+namespace {
+
+// Commands that wait for admission ask no more often.
+constexpr int64_t kLeastWaitUs = 100;
+
+}  // namespace
 
 const char kProtectedModeError[] =
     "-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for "
@@ -112,6 +118,7 @@ void Clients::bury() {
     if (it == connections_.end()) continue;
     memory_ -= it->second->charged_;
     connections_.erase(it);
+    backend_.client_gone(id);
   }
   dead_.clear();
 }
@@ -165,11 +172,13 @@ void Clients::remove_gated(Connection& connection) {
 }
 
 void Clients::wait_for_admission(Connection& connection, int64_t wait_us) {
-  // Asked again in its place: the first in the list keeps it.
-  bool again = !waiting_.empty() && waiting_.front() == connection.id();
-  if (!again) waiting_.push_back(connection.id());
-  if (again || waiting_.size() == 1)
-    waiting_until_us_ = clock_.monotonic_us() + std::max<int64_t>(wait_us, 100);
+  if (!connection.waiting_) {  // else it was asked again, and keeps its place
+    connection.waiting_ = true;
+    waiting_.push_back(connection.id());
+  }
+  if (wait_us > 0)
+    waiting_until_us_ =
+        std::min(waiting_until_us_, clock_.monotonic_us() + std::max<int64_t>(wait_us, kLeastWaitUs));
 }
 
 void Clients::charge(Connection& connection) {
@@ -218,18 +227,29 @@ void Clients::run_queue() {
   }
 }
 
+// In order; but a large write for which there is no room yet does not hold back the smaller ones behind it.
 void Clients::run_waiting() {
   retry_waiting_ = false;
+  waiting_until_us_ = INT64_MAX;
   int64_t deadline = clock_.monotonic_us() + kQueueTurnUs;
-  while (!waiting_.empty()) {
-    Connection* connection = find(waiting_.front());
-    if (connection != nullptr && !connection->retry_waiting()) return;
+  std::vector<uint64_t> refused;
+  while (!waiting_.empty() && refused.size() < kRefusalsPerTurn) {
+    uint64_t id = waiting_.front();
     waiting_.pop_front();
+    Connection* connection = find(id);
+    if (connection != nullptr && !connection->retry_waiting()) {
+      refused.push_back(id);
+    } else if (connection != nullptr) {
+      connection->waiting_ = false;
+    }
     if (!waiting_.empty() && clock_.monotonic_us() >= deadline) {
-      retry_waiting_ = true;
-      return;
+      retry_waiting_ = refused.empty();  // else when the refused ones ask again
+      break;
     }
   }
+  waiting_.insert(waiting_.begin(), refused.begin(), refused.end());
+  // Nobody who was refused says when: ask again at once.
+  if (waiting_until_us_ == INT64_MAX && !waiting_.empty()) retry_waiting_ = true;
 }
 
 bool Clients::has_work() const {

@@ -60,7 +60,9 @@ class Clients {
   static constexpr int64_t kConnectionTurnUs = 1000;
   static constexpr int64_t kQueueTurnUs = 4000;
   static constexpr size_t kReadBuffer = 64 * 1024;
-  static constexpr int kProbeAhead = 16;
+  static constexpr int kProbeAhead = 16;          // commands
+  static constexpr size_t kProbedKeys = 256;      // of all of them
+  static constexpr size_t kRefusalsPerTurn = 64;  // of commands that wait for admission
 
   Clients(Backend& backend, Clock& clock);
   ~Clients();
@@ -139,8 +141,8 @@ class Clients {
   std::vector<Connection*> dirty_;  // to be flushed at the end of this turn
   std::vector<Connection*> gated_;  // with holds
   std::vector<uint64_t> dead_;
-  std::deque<uint64_t> waiting_;  // not admitted, first come first served
-  int64_t waiting_until_us_ = 0;
+  std::deque<uint64_t> waiting_;  // not admitted, in the order they came; perhaps gone
+  int64_t waiting_until_us_ = INT64_MAX;
   bool retry_waiting_ = false;
   int64_t now_ms_ = 0;  // read once a turn
   int64_t checked_ms_ = 0;

@@ -180,6 +180,7 @@ void Connection::run_one(std::string_view rest) {
     return close("HTTP request");
   }
   uint64_t before = out_.end();
+  invocation.others_wait = !clients_.waiting_.empty();
   clients_.current_ = state_.id;
   RunResult result = clients_.backend_.run(state_, invocation, out_);
   clients_.current_ = 0;
@@ -255,14 +256,23 @@ void Connection::park(RunResult result, std::string_view rest, uint64_t before) 
     case RunResult::kWait:
       return clients_.wait_for_admission(*this, parked_->invocation.wait_us);
     case RunResult::kStream:
-      // What the run wrote already is the reply's beginning.
-      reply_added(before, std::max(parked_->invocation.gate, parked_->invocation.stream->gate()));
-      if (parked_) parked_->ready = true;
-      return;
     case RunResult::kSuspended:
+      return hand_over(before);
     case RunResult::kDone:
       return;
   }
+}
+
+// The run of the parked command is over, its reply is not: blocks, failures and the hold that the run came by
+// are not the stream's.
+void Connection::hand_over(uint64_t before) {
+  Invocation& invocation = parked_->invocation;
+  invocation.read.begin_command();
+  if (parked_->reason == RunResult::kSuspended) return;
+  stream_begin_ = before;
+  // What the run wrote already is the reply's beginning.
+  reply_added(before, std::max(invocation.gate, invocation.stream->gate()));
+  if (parked_) parked_->ready = true;
 }
 
 void Connection::unpark() {
@@ -283,10 +293,12 @@ void Connection::start_fetch(std::string_view rest) {
     Status error = read.error;
     Parser& parser = clients_.probe_parser_;
     parser.reset();
-    for (int i = 0; i < Clients::kProbeAhead; ++i) {
+    size_t keys = Clients::kProbedKeys;
+    for (int i = 0; i < Clients::kProbeAhead && keys > 0; ++i) {
+      if (read.misses.size() >= Dispatcher::kProbedMisses) break;
       if (parser.parse(rest, clients_.limits_.parser) != ParseResult::kCommand) break;
       parser.swap_args(clients_.probe_args_);
-      clients_.backend_.probe(state_, clients_.probe_args_, read);
+      keys -= std::min(keys, clients_.backend_.probe(state_, clients_.probe_args_, read, keys));
       rest.remove_prefix(parser.consumed());
     }
     // What a later command will fail with is its own affair.
@@ -309,6 +321,8 @@ void Connection::rerun_parked() {
   Invocation& invocation = parked_->invocation;
   uint64_t before = out_.end();
   parked_->ready = false;
+  // Whoever has come to the front of the waiting ones, or near it, asks for himself.
+  invocation.others_wait = parked_->reason != RunResult::kWait && !clients_.waiting_.empty();
   clients_.current_ = state_.id;
   RunResult result = clients_.backend_.run(state_, invocation, out_);
   clients_.current_ = 0;
@@ -324,11 +338,8 @@ void Connection::rerun_parked() {
     case RunResult::kWait:
       return clients_.wait_for_admission(*this, invocation.wait_us);
     case RunResult::kStream:
-      reply_added(before, std::max(invocation.gate, invocation.stream->gate()));
-      if (parked_) parked_->ready = true;
-      return;
     case RunResult::kSuspended:
-      return;
+      return hand_over(before);
   }
 }
 
@@ -363,9 +374,9 @@ void Connection::step_stream() {
   if (result == RunResult::kFault)
     start_fetch({});
   else
-    invocation.read.pins.clear();
+    invocation.read.begin_command();
   if (result == RunResult::kDone) unpark();
-  reply_added(before, gate);
+  reply_added(before, gate, stream_begin_);
 }
 
 void Connection::resume(Sequence gate, const std::function<void(OutputBuffer&, int protocol)>& write) {
@@ -383,14 +394,14 @@ void Connection::resume(Sequence gate, const std::function<void(OutputBuffer&, i
 
 // A reply stands in the output from `before` on. Its hold begins there, unless an earlier one waits at least
 // as long.
-void Connection::reply_added(uint64_t before, Sequence gate) {
+void Connection::reply_added(uint64_t before, Sequence gate, uint64_t reply) {
   if (out_.end() == before || gate <= clients_.released_) return;
   if (clients_.fenced_) {
-    holds_.push_back({before, gate});
+    holds_.push_back({before, gate, reply});
     return fence();
   }
   if (holds_head_ < holds_.size() && gate <= holds_.back().sequence) return;
-  holds_.push_back({before, gate});
+  holds_.push_back({before, gate, reply});
   clients_.add_gated(*this);
 }
 
@@ -413,7 +424,10 @@ bool Connection::release(Sequence durable) {
 
 void Connection::fence() {
   if (closed_ || holds_head_ == holds_.size()) return;
-  out_.truncate(holds_[holds_head_].begin);
+  uint64_t reply = holds_[holds_head_].reply;
+  // An error in the middle of a reply would be taken for data.
+  if (reply < out_.begin()) return close("reply cut off by the failed sync");
+  out_.truncate(reply);
   holds_.clear();
   holds_head_ = 0;
   unpark();
@@ -472,7 +486,8 @@ void Connection::end_of_input() {
   input_ended_ = true;
   progress_ms_ = clients_.clock_.now_ms();
   // Whoever waits for an event, or for gigabytes, has to keep its side open.
-  bool waits = parked_ && (parked_->reason == RunResult::kSuspended || parked_->reason == RunResult::kStream);
+  // A command that waits for admission has not been run, and nobody would read its reply.
+  bool waits = parked_ && parked_->reason != RunResult::kFault;
   if (waits) return close("client closed connection");
   clients_.mark_dirty(*this);
 }
@@ -494,6 +509,7 @@ void Connection::close(std::string_view reason) {
   log_verbose("client {} ({}): {}", state_.id, state_.address, reason);
   unpark();
   transport_.reset();
+  if (waiting_) clients_.retry_waiting_ = true;  // those behind need not wait for its turn
   clients_.dead_.push_back(state_.id);
 }
 
@@ -542,6 +558,8 @@ void Connection::check_times(int64_t now_ms) {
 size_t Connection::memory_used() const {
   size_t n = kFixedMemory + query_.capacity() + out_.memory_used() + holds_.capacity() * sizeof(Hold) +
              parser_.memory_used();
+  n += state_.name.capacity() + state_.library_name.capacity() + state_.library_version.capacity() +
+       state_.cursor_bytes;
   if (transport_) n += transport_->pending();
   if (parked_) {
     n += sizeof(Parked);

@@ -94,10 +94,12 @@ class Connection {
     bool ready = false;     // the next turn goes on with it
     bool fetching = false;  // the engine holds on to its ReadContext
   };
-  // From `begin` on (up to the next hold's begin) the output needs `sequence` to be durable.
+  // From `begin` on (up to the next hold's begin) the output needs `sequence` to be durable. `reply`: where
+  // the reply begins that the hold begins in; not `begin` only for a stream.
   struct Hold {
     uint64_t begin;
     Sequence sequence;
+    uint64_t reply;
   };
 
   std::string_view kept() const { return {query_.data() + query_head_, query_.size() - query_head_}; }
@@ -108,9 +110,11 @@ class Connection {
   void park(RunResult result, std::string_view rest, uint64_t before);
   void start_fetch(std::string_view rest);
   void rerun_parked();
+  void hand_over(uint64_t before);
   void step_stream();
   void unpark();
-  void reply_added(uint64_t before, Sequence gate);
+  void reply_added(uint64_t before, Sequence gate) { reply_added(before, gate, before); }
+  void reply_added(uint64_t before, Sequence gate, uint64_t reply);
   void protocol_error();
   bool check_limits();
   uint64_t releasable() const { return holds_head_ < holds_.size() ? holds_[holds_head_].begin : out_.end(); }
@@ -128,7 +132,8 @@ class Connection {
   std::vector<Hold> holds_;  // from holds_head_ on, sequences rising
   size_t holds_head_ = 0;
   std::shared_ptr<Parked> parked_;
-  bool starved_ = true;  // what is kept is no whole command
+  uint64_t stream_begin_ = 0;  // where the reply that is streamed begins
+  bool starved_ = true;        // what is kept is no whole command
   bool reading_ = false;
   bool reading_in_place_ = false;  // the next bytes go to query_, not to the shared buffer
   bool writing_blocked_ = false;   // until writable()
@@ -140,6 +145,7 @@ class Connection {
   // Places in Clients' lists.
   bool dirty_ = false;
   bool queued_ = false;
+  bool waiting_ = false;
   int64_t gated_slot_ = -1;
   size_t charged_ = 0;
 };

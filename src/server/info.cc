@@ -114,7 +114,7 @@ std::string persistence_section(const InfoData& data) {
   if (data.loading) lines.add("loading_start_time", data.loading_start_s);
   lines.flag("async_loading", false);
   lines.add("rdb_changes_since_last_save",
-            engine.last_sequence - std::min(engine.durable_sequence, engine.last_sequence));
+            engine.last_sequence - std::min(data.last_checkpoint_sequence, engine.last_sequence));
   lines.flag("rdb_bgsave_in_progress", data.checkpoint_running);
   lines.add("rdb_last_save_time", data.last_checkpoint_s);
   lines.add("rdb_last_bgsave_status", data.last_checkpoint_ok ? "ok" : "err");

@@ -53,6 +53,7 @@ struct InfoData {
   int64_t last_checkpoint_duration_s = -1;
   int64_t checkpoint_running_s = -1;
   uint64_t checkpoints = 0;
+  Sequence last_checkpoint_sequence = 0;
 
   // --- stats ---
   uint64_t connections_received = 0, commands_processed = 0, rejected_connections = 0;

@@ -15,10 +15,15 @@ namespace varve {
 namespace {
 
 constexpr uint64_t kTickMs = 100;
+constexpr int64_t kPeakSampleUs = 1'000'000;
 constexpr size_t kCompletionsPerSlice = 64;
 constexpr int64_t kCompletionsUs = 200;
 constexpr uint64_t kShutdownLimitMs = 30'000;
 constexpr int64_t kDrainUs = 1'000'000;
+// What the arguments of the smallest server may be long at least.
+constexpr uint64_t kLeastMaxBulk = 64 * 1024;
+// A reply that is not streamed: one client's part of the memory of all.
+constexpr uint64_t kMaxReply = 64 << 20;
 // Descriptors for the log, tables and the rest, never given to clients.
 constexpr uint64_t kReservedFiles = 256;
 
@@ -34,6 +39,7 @@ struct Server::Timer {
   uv_timer_t handle;
   Server* server;
   std::function<void()> call;
+  uint64_t client = 0;  // whose command waits for it; 0: nobody's
 };
 
 Server::Server(Configuration configuration, MemoryPlan plan, uint64_t open_files, FileSystem& fs,
@@ -166,6 +172,7 @@ void Server::engine_opened(Result<std::unique_ptr<Engine>> engine) {
     return stop();
   }
   engine_ = engine.take();
+  checkpoints_->opened(engine_->last_sequence());
   engine_->set_on_durable([this](Sequence) { update_gate(); });
   engine_->set_on_admission_change([this] { clients_.admission_changed(); });
   engine_->set_on_fenced([this](const Status& reason) {
@@ -200,8 +207,14 @@ RunResult Server::run(ClientState& client, Invocation& invocation, OutputBuffer&
   return dispatcher_->run(client, invocation, out);
 }
 
-void Server::probe(const ClientState& client, const std::vector<std::string_view>& args, ReadContext& read) {
-  dispatcher_->probe(client, args, read);
+size_t Server::probe(const ClientState& client, const std::vector<std::string_view>& args, ReadContext& read,
+                     size_t keys_max) {
+  return dispatcher_->probe(client, args, read, keys_max);
+}
+
+void Server::client_gone(uint64_t id) {
+  drop_timer(id);
+  if (dispatcher_) dispatcher_->client_gone(id);
 }
 
 void Server::fetch(ReadContext& read, std::function<void()> done) {
@@ -261,13 +274,43 @@ void Server::tick() {
     if (stage_ == Stage::kServing) dispatcher_->tick();
   }
   clients_.tick();
+  sample_peak();
   int64_t now = clock_.monotonic_us();
   ops_rate_.sample(now, dispatcher_->commands_processed());
   input_rate_.sample(now, clients_.stats().net_in);
   output_rate_.sample(now, clients_.stats().net_out);
 }
 
+// Not at every tick: asking the allocator makes it add up all its arenas.
+void Server::sample_peak() {
+  int64_t now = clock_.monotonic_us();
+  if (now - peak_sampled_us_ < kPeakSampleUs) return;
+  peak_sampled_us_ = now;
+  peak_memory_ = std::max(peak_memory_, allocated_memory());
+}
+
 void Server::after_ms(int64_t ms, std::function<void()> call) {
+  start_timer(ms, std::move(call));
+}
+
+void Server::after_ms_for(uint64_t client, int64_t ms, std::function<void()> call) {
+  drop_timer(client);
+  Timer* timer = start_timer(ms, std::move(call));
+  timer->client = client;
+  client_timers_[client] = timer;
+}
+
+void Server::drop_timer(uint64_t client) {
+  auto found = client_timers_.find(client);
+  if (found == client_timers_.end()) return;
+  Timer* timer = found->second;
+  client_timers_.erase(found);
+  timers_.erase(timer);
+  uv_close(reinterpret_cast<uv_handle_t*>(&timer->handle),
+           [](uv_handle_t* h) { delete static_cast<Timer*>(h->data); });
+}
+
+Server::Timer* Server::start_timer(int64_t ms, std::function<void()> call) {
   auto* timer = new Timer{{}, this, std::move(call)};
   timers_.insert(timer);
   uv_timer_init(&loop_, &timer->handle);
@@ -277,12 +320,14 @@ void Server::after_ms(int64_t ms, std::function<void()> call) {
       [](uv_timer_t* handle) {
         auto* due = static_cast<Timer*>(handle->data);
         due->server->timers_.erase(due);
+        if (due->client != 0) due->server->client_timers_.erase(due->client);
         std::function<void()> now = std::move(due->call);
         uv_close(reinterpret_cast<uv_handle_t*>(handle),
                  [](uv_handle_t* h) { delete static_cast<Timer*>(h->data); });
         now();
       },
       static_cast<uint64_t>(std::max<int64_t>(0, ms)), 0);
+  return timer;
 }
 
 // --- shutdown ---
@@ -362,7 +407,9 @@ uint64_t Server::maxclients_possible(const Config& wanted) const {
 
 void Server::update_limits() {
   ClientLimits limits;
-  limits.parser.max_bulk = config().proto_max_bulk_len;
+  // An argument stands in the input and, while its command waits, beside it: what would not fit twice into
+  // the clients' memory is refused at its length, rather than its client evicted half way.
+  limits.parser.max_bulk = std::min(config().proto_max_bulk_len, std::max(plan_.clients / 2, kLeastMaxBulk));
   limits.query_buffer = config().client_query_buffer_limit;
   limits.output_soft = config().output_soft_limit;
   limits.output = config().client_output_buffer_limit[static_cast<size_t>(ClientClass::kNormal)];
@@ -415,8 +462,19 @@ Status Server::apply(const Config& now, const Config& next) {
   return Status();
 }
 
-Status Server::config_rewrite() {
-  return configuration_.rewrite(fs_);
+uint64_t Server::max_reply() const {
+  return std::min(kMaxReply, plan_.clients / 4);
+}
+
+void Server::config_rewrite(std::function<void(Status)> done) {
+  if (rewriting_) return done(Status::busy("Rewriting config file: it is being rewritten already"));
+  rewriting_ = true;
+  executor_->submit(
+      Lane::kUtility, [settings = configuration_, fs = &fs_] { return settings.rewrite(*fs); },
+      [this, done = std::move(done)](const Status& status) {
+        rewriting_ = false;
+        done(status);
+      });
 }
 
 void Server::checkpoint(std::function<void(Status)> done) {

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -44,7 +45,7 @@ class Server final : private Host, private Backend {
   // Host
   std::vector<std::pair<std::string, std::string>> config_get(std::string_view pattern) override;
   Status config_set(const std::vector<std::pair<std::string, std::string>>& settings) override;
-  Status config_rewrite() override;
+  void config_rewrite(std::function<void(Status)> done) override;
   void reset_stats() override;
   const std::string& password() const override { return config().requirepass; }
   uint32_t databases() const override { return config().databases; }
@@ -56,13 +57,16 @@ class Server final : private Host, private Backend {
   void checkpoint(std::function<void(Status)> done) override;
   bool checkpoint_running() const override { return checkpoints_->running(); }
   int64_t last_checkpoint_s() const override { return checkpoints_->last_s(); }
+  uint64_t max_reply() const override;
   void after_ms(int64_t ms, std::function<void()> call) override;
+  void after_ms_for(uint64_t client, int64_t ms, std::function<void()> call) override;
   int64_t uptime_s() const override { return (clock_.monotonic_us() - started_us_) / 1'000'000; }
 
   // Backend
   RunResult run(ClientState& client, Invocation& invocation, OutputBuffer& out) override;
-  void probe(const ClientState& client, const std::vector<std::string_view>& args,
-             ReadContext& read) override;
+  size_t probe(const ClientState& client, const std::vector<std::string_view>& args, ReadContext& read,
+               size_t keys_max) override;
+  void client_gone(uint64_t id) override;
   void fetch(ReadContext& read, std::function<void()> done) override;
   void end_of_turn() override;
 
@@ -78,6 +82,7 @@ class Server final : private Host, private Backend {
   void prepare_turn();
   void run_completions();
   void tick();
+  void sample_peak();
   void on_signal(int number);
   void begin_shutdown(const std::string& reason);
   void advance_shutdown();
@@ -85,6 +90,8 @@ class Server final : private Host, private Backend {
   InfoData gather_info();
 
   struct Timer;
+  Timer* start_timer(int64_t ms, std::function<void()> call);
+  void drop_timer(uint64_t client);
 
   Configuration configuration_;
   MemoryPlan plan_;
@@ -94,6 +101,7 @@ class Server final : private Host, private Backend {
   int64_t started_us_;
   std::string run_id_;
   uint64_t peak_memory_ = 0;
+  int64_t peak_sampled_us_ = 0;
 
   uv_loop_t loop_;
   uv_async_t completions_async_;
@@ -104,6 +112,7 @@ class Server final : private Host, private Backend {
   uv_timer_t shutdown_timer_;
   uv_signal_t signals_[2];
   std::unordered_set<Timer*> timers_;
+  std::unordered_map<uint64_t, Timer*> client_timers_;  // those of suspended commands
 
   Clients clients_;
   std::unique_ptr<ThreadExecutor> executor_;
@@ -129,6 +138,7 @@ class Server final : private Host, private Backend {
   int64_t drained_by_us_ = 0;
   int64_t opening_since_s_ = 0;
   int exit_code_ = 0;
+  bool rewriting_ = false;  // the configuration file
   RateMeter ops_rate_, input_rate_, output_rate_;
 };
 

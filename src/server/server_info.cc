@@ -45,6 +45,7 @@ InfoData Server::gather_info() {
 
   data.plan = plan_;
   data.used_memory = allocated_memory();
+  data.last_checkpoint_sequence = checkpoints_->last_sequence();
   data.used_memory_peak = peak_memory_ = std::max(peak_memory_, data.used_memory);
   data.resident = resident_memory();
   data.system_memory = machine_memory();
@@ -74,6 +75,7 @@ InfoData Server::gather_info() {
   data.expired_keys = dispatcher_->expired_keys();
   data.keyspace_hits = dispatcher_->keyspace_hits();
   data.keyspace_misses = dispatcher_->keyspace_misses();
+  data.error_replies = dispatcher_->error_replies() + stats.protocol_errors;
   data.reads_processed = stats.reads;
   data.writes_processed = stats.writes;
   data.faulted_runs = stats.faults;

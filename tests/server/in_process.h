@@ -32,11 +32,12 @@ class PlainHost final : public Host {
  public:
   std::vector<std::pair<std::string, std::string>> config_get(std::string_view) override { return {}; }
   Status config_set(const std::vector<std::pair<std::string, std::string>>&) override { return Status(); }
-  Status config_rewrite() override { return Status(); }
+  void config_rewrite(std::function<void(Status)> done) override { done(Status()); }
   void reset_stats() override {}
   const std::string& password() const override { return password_; }
   uint32_t databases() const override { return 16; }
   uint64_t max_bulk() const override { return 512 << 20; }
+  uint64_t max_reply() const override { return 8 << 20; }
   std::vector<const ClientState*> clients() override { return clients_; }
   bool kill_client(uint64_t) override { return false; }
   std::string info(const std::vector<std::string>&) override { return "\r\n"; }

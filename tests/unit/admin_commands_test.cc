@@ -33,8 +33,8 @@ class RecordingHost final : public Host {
   Status config_set(const std::vector<std::pair<std::string, std::string>>& settings) override {
     return configuration.set(settings, nullptr);
   }
-  Status config_rewrite() override {
-    return Status::invalid_argument("The server is running without a config file");
+  void config_rewrite(std::function<void(Status)> done) override {
+    done(Status::invalid_argument("The server is running without a config file"));
   }
   void reset_stats() override { events += "statistics reset\n"; }
   const std::string& password() const override { return configuration.values().requirepass; }

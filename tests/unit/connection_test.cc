@@ -60,12 +60,13 @@ class TestTransport final : public Transport {
 // A stream of `pieces` bulk strings behind an array header.
 class TestStream final : public ReplyStream {
  public:
-  TestStream(int pieces, int fault_at, Sequence gate, int* alive)
-      : left_(pieces), fault_at_(fault_at), gate_(gate), alive_(alive) {
+  TestStream(int pieces, int fault_at, Sequence gate, int* alive, ReadContext** read)
+      : left_(pieces), fault_at_(fault_at), gate_(gate), alive_(alive), read_(read) {
     ++*alive_;
   }
   ~TestStream() override { --*alive_; }
-  RunResult step(ReadContext&, OutputBuffer& out, size_t budget, bool* broken) override {
+  RunResult step(ReadContext& read, OutputBuffer& out, size_t budget, bool* broken) override {
+    *read_ = &read;
     size_t start = out.size();
     while (left_ > 0 && out.size() - start < budget) {
       if (left_ == fault_at_) {
@@ -87,12 +88,14 @@ class TestStream final : public ReplyStream {
   int fault_at_;
   Sequence gate_;
   int* alive_;
+  ReadContext** read_;
 };
 
 // A few commands with made-up effects:
 //   SET v         +OK, takes the next sequence       GET        the last value, depends on the sequence of
 //   its SET PING          +PONG at once                      OLD        +old, depends on sequence 1 FAULT n
-//   text  faults n times, then $text         WAIT       waits for admission SUSPEND       goes on when the
+//   text  faults n times, then $text         WAIT       waits for admission (LARGE longer, FREE never)
+//   SUSPEND       goes on when the
 //   test resumes      STREAM n f a stream of n pieces, a fault before piece f BIG n         n bytes QUIT,
 //   LOGIN
 class TestBackend final : public Backend {
@@ -120,9 +123,11 @@ class TestBackend final : public Backend {
         return RunResult::kFault;
       }
       reply.bulk(args[2]);
-    } else if (name == "WAIT") {
-      if (!admitting) {
-        invocation.wait_us = 5000;
+    } else if (name == "WAIT" || name == "LARGE" || name == "FREE") {
+      bool join = invocation.others_wait && name != "FREE";
+      bool room = name == "FREE" || (name == "WAIT" ? admitting : admitting && room_for_large);
+      if (join || !room) {
+        invocation.wait_us = join ? 0 : 5000;
         return RunResult::kWait;
       }
       reply.bulk(args[1]);
@@ -132,8 +137,8 @@ class TestBackend final : public Backend {
     } else if (name == "STREAM") {
       int pieces = std::stoi(std::string(args[1]));
       reply.array(static_cast<uint64_t>(pieces));
-      invocation.stream =
-          std::make_unique<TestStream>(pieces, std::stoi(std::string(args[2])), value_sequence, &streams);
+      invocation.stream = std::make_unique<TestStream>(pieces, std::stoi(std::string(args[2])),
+                                                       value_sequence, &streams, &stream_read);
       return RunResult::kStream;
     } else if (name == "BIG") {
       reply.bulk(std::string(std::stoul(std::string(args[1])), 'b'));
@@ -148,9 +153,13 @@ class TestBackend final : public Backend {
     }
     return RunResult::kDone;
   }
-  void probe(const ClientState&, const std::vector<std::string_view>& args, ReadContext&) override {
+  size_t probe(const ClientState&, const std::vector<std::string_view>& args, ReadContext&,
+               size_t keys_max) override {
     probed.push_back(std::string(args[0]));
+    probe_limits.push_back(keys_max);
+    return keys_per_probe;
   }
+  void client_gone(uint64_t id) override { gone.push_back(id); }
   void fetch(ReadContext& read, std::function<void()> done) override {
     read.misses.clear();
     fetches.push_back(std::move(done));
@@ -172,8 +181,13 @@ class TestBackend final : public Backend {
   Sequence value_sequence = 0;
   Sequence last = 1;
   bool admitting = false;
+  bool room_for_large = false;
   int runs = 0, turns = 0, streams = 0;
+  ReadContext* stream_read = nullptr;  // of the last step
   std::vector<std::string> probed;
+  std::vector<size_t> probe_limits;
+  size_t keys_per_probe = 1;
+  std::vector<uint64_t> gone;
   std::deque<std::function<void()>> fetches;
   std::deque<std::function<void(Sequence, std::function<void(OutputBuffer&, int)>)>> suspended;
 };
@@ -328,13 +342,14 @@ TEST_CASE("parked: not admitted commands run first come first served") {
   f.ask(a, "WAIT a\r\nPING\r\n");
   f.ask(b, "WAIT b\r\n");
   CHECK(f.clients.waiting() == 2);
+  CHECK(f.backend.runs == 2);
   CHECK(f.clients.wake_at_us() == f.clock.now + 5000);
   int runs = f.backend.runs;
   f.turn();
   CHECK(f.backend.runs == runs);  // not before its time
   f.clock.now += 5000;
   f.turn();
-  CHECK(f.backend.runs == runs + 1);  // the first is refused again: the second need not ask
+  CHECK(f.backend.runs == runs + 2);  // each asks in its place
   f.backend.admitting = true;
   f.clients.admission_changed();
   CHECK(f.clients.has_work());
@@ -343,6 +358,66 @@ TEST_CASE("parked: not admitted commands run first come first served") {
   CHECK(b.take() == "$1\r\nb\r\n");
   CHECK(f.clients.waiting() == 0);
   CHECK(f.clients.wake_at_us() == 0);
+}
+
+TEST_CASE("admission: a large write keeps its place, those behind it that fit go on") {
+  Fixture f;
+  Wire& large = f.connect();
+  Wire& small = f.connect();
+  Wire& late = f.connect();
+  Wire& deletes = f.connect();
+  f.ask(large, "LARGE l\r\n");
+  f.ask(small, "WAIT s\r\n");
+  f.backend.admitting = true;
+  CHECK(f.ask(late, "WAIT n\r\n") == "");  // there would be room, but others came before
+  CHECK(f.ask(deletes, "FREE d\r\n") == "$1\r\nd\r\n");
+  CHECK(f.clients.waiting() == 3);
+  f.clock.now += 5000;
+  f.turn();
+  CHECK(large.take() == "");
+  CHECK(small.take() == "$1\r\ns\r\n");
+  CHECK(late.take() == "$1\r\nn\r\n");
+  CHECK(f.clients.waiting() == 1);
+  CHECK(f.clients.wake_at_us() == f.clock.now + 5000);
+  f.backend.room_for_large = true;
+  f.clients.admission_changed();
+  f.turn();
+  CHECK(large.take() == "$1\r\nl\r\n");
+  CHECK(f.clients.waiting() == 0);
+}
+
+TEST_CASE("admission: the tries of a turn are bounded") {
+  Fixture f;
+  f.backend.admitting = true;
+  for (int i = 0; i < 200; ++i) f.ask(f.connect(), "LARGE l\r\n");
+  int runs = f.backend.runs;
+  f.clock.now += 5000;
+  f.turn();
+  CHECK(f.backend.runs == runs + static_cast<int>(Clients::kRefusalsPerTurn));
+  f.backend.room_for_large = true;
+  f.clients.admission_changed();
+  f.turn();
+  CHECK(f.clients.waiting() == 0);
+  for (Wire& wire : f.wires) CHECK(wire.take() == "$1\r\nl\r\n");
+}
+
+TEST_CASE("admission: who leaves while waiting is noticed, leaves the queue and was not run") {
+  for (bool reset : {false, true}) {
+    Fixture f;
+    Wire& first = f.connect();
+    Wire& second = f.connect();
+    f.ask(first, "LARGE l\r\n");
+    f.ask(second, "WAIT s\r\n");
+    CHECK(first.reading);
+    f.backend.admitting = true;
+    reset ? first.connection->lost("reset") : first.connection->end_of_input();
+    CHECK_FALSE(first.open);
+    CHECK(f.clients.has_work());
+    f.turn();  // at once, not when the first would have asked again
+    CHECK(second.take() == "$1\r\ns\r\n");
+    CHECK(f.clients.waiting() == 0);
+    CHECK(f.backend.gone == std::vector<uint64_t>{1});
+  }
 }
 
 TEST_CASE("suspended: the client's next command waits for the reply, which passes the gate") {
@@ -396,6 +471,40 @@ TEST_CASE("stream: waits for the gate as a whole, and breaks off on an error") {
   CHECK(wire.take() == "+OK\r\n" + stream_text(3));
   f.ask(wire, "STREAM 30000 -5\r\n");
   CHECK_FALSE(wire.open);
+  CHECK(f.backend.streams == 0);
+}
+
+TEST_CASE("stream: what its steps needed does not add up, nor does what came before it") {
+  Fixture f;
+  Wire& wire = f.connect();
+  f.feed(wire, "STREAM 100000 50000\r\n");
+  for (int i = 0; i < 1000 && f.backend.fetches.empty(); ++i) {
+    f.turn();
+    wire.take();
+  }
+  REQUIRE(f.backend.fetches.size() == 1);
+  REQUIRE(f.backend.stream_read != nullptr);
+  auto held = std::make_shared<int>(0);
+  f.backend.stream_read->restarts = 9;
+  f.backend.stream_read->install_hold = held;
+  f.backend.finish_fetch();
+  f.clients.end_of_turn();
+  CHECK(held.use_count() == 1);  // one good step later
+}
+
+TEST_CASE("gate: a failed sync inside a reply that has begun to leave closes without a word") {
+  Fixture f;
+  f.clients.release(Clients::kEverything);
+  Wire& wire = f.connect();
+  CHECK(f.ask(wire, "SET a\r\n") == "+OK\r\n");
+  wire.room = 1000;
+  CHECK(f.ask(wire, "STREAM 100000 0\r\n").size() == 1000);
+  f.clients.fence(1, "disk on fire");
+  wire.room = SIZE_MAX;
+  wire.connection->writable();
+  f.turn();
+  CHECK_FALSE(wire.open);
+  CHECK(wire.sent.find("MISCONF") == std::string::npos);
   CHECK(f.backend.streams == 0);
 }
 

@@ -29,6 +29,7 @@ InfoData example() {
   data.used_memory = 1536 << 10;
   data.resident = 3 << 20;
   data.last_checkpoint_s = 1'700'000'000;
+  data.last_checkpoint_sequence = 18;
   data.ops_per_second = 12.6;
   data.commandstats = "cmdstat_get:calls=1,usec=2,usec_per_call=2.00,rejected_calls=0,failed_calls=0\r\n";
   data.errorstats = "errorstat_ERR:count=2\r\n";

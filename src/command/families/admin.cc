@@ -33,10 +33,23 @@ void time(CommandContext& context) {
   context.reply.bulk_integer(now_us % 1'000'000);
 }
 
+bool tells_of_data(const std::vector<std::string>& sections) {
+  if (sections.empty()) return true;
+  for (const std::string& name : sections) {
+    for (const char* told : {"keyspace", "lsm", "persistence", "all", "everything", "default"}) {
+      if (name == told) return true;
+    }
+  }
+  return false;
+}
+
 void info(CommandContext& context) {
   std::vector<std::string> sections;
   for (size_t i = 1; i < context.args.size(); i++) sections.push_back(lower(context.args[i]));
   context.reply.verbatim("txt", context.host().info(sections));
+  // These count what is written, durable or not: the reply waits for it as any that saw it.
+  if (context.engine() != nullptr && !context.engine()->fenced() && tells_of_data(sections))
+    context.invocation.gate = context.engine()->last_sequence();
 }
 
 // --- CONFIG ---
@@ -67,9 +80,14 @@ void config_set(CommandContext& context) {
 }
 
 void config_rewrite(CommandContext& context) {
-  Status status = context.host().config_rewrite();
-  if (!status.ok()) return context.reply.error("ERR " + status.message());
-  context.reply.ok();
+  Resume resume = context.suspend();
+  AfterRun after(context.host());
+  context.host().config_rewrite(after.wrap([resume](Status status) {
+    resume(0, [status](OutputBuffer& out, int protocol) {
+      Reply reply(out, protocol);
+      status.ok() ? reply.ok() : reply.error("ERR " + status.message());
+    });
+  }));
 }
 
 void config_resetstat(CommandContext& context) {
@@ -218,7 +236,8 @@ void waitaof(CommandContext& context) {
     // There are no replicas: who wants some waits for the timeout.
     if (enough) answer_waitaof(*waiting);
   }));
-  if (timeout_ms > 0) context.host().after_ms(timeout_ms, [waiting] { answer_waitaof(*waiting); });
+  if (timeout_ms > 0)
+    context.host().after_ms_for(context.client.id, timeout_ms, [waiting] { answer_waitaof(*waiting); });
 }
 
 // Without replicas nobody ever answers: 0, at once if none was asked for, else after the timeout.
@@ -229,7 +248,7 @@ void wait(CommandContext& context) {
   if (replicas <= 0) return context.reply.integer(0);
   Resume resume = context.suspend();
   if (timeout_ms == 0) return;
-  context.host().after_ms(timeout_ms, [resume] {
+  context.host().after_ms_for(context.client.id, timeout_ms, [resume] {
     resume(0, [](OutputBuffer& out, int protocol) { Reply(out, protocol).integer(0); });
   });
 }

@@ -10,6 +10,7 @@
 #include "command/command_context.h"
 #include "command/families/client_names.h"
 #include "command/families/help.h"
+#include "command/families/helpers.h"
 #include "command/numbers.h"
 
 namespace varve {
@@ -68,6 +69,7 @@ void client_getname(CommandContext& context) {
 
 void client_setname(CommandContext& context) {
   if (!valid_client_name(context.args[2])) return context.reply.error(kBadClientName);
+  if (context.args[2].size() > kClientNameMax) return context.reply.error(kLongClientName);
   context.client.name = context.args[2];
   context.reply.ok();
 }
@@ -82,6 +84,7 @@ void client_setinfo(CommandContext& context) {
     return context.reply.error(
         fmt::format("ERR {} cannot contain spaces, newlines or special characters.", attribute));
   }
+  if (context.args[3].size() > kClientNameMax) return context.reply.error(kLongClientName);
   *field = context.args[3];
   context.reply.ok();
 }
@@ -237,6 +240,36 @@ void client_reply(CommandContext& context) {
   }
 }
 
+// There is no tracking and nobody waits for a key: what Redis answers then.
+void client_getredir(CommandContext& context) {
+  context.reply.integer(-1);
+}
+
+void client_trackinginfo(CommandContext& context) {
+  context.reply.map(3);
+  context.reply.bulk("flags");
+  context.reply.set(1);
+  context.reply.bulk("off");
+  context.reply.bulk("redirect");
+  context.reply.integer(-1);
+  context.reply.bulk("prefixes");
+  context.reply.array(0);
+}
+
+void client_unblock(CommandContext& context) {
+  const auto& args = context.args;
+  if (args.size() > 4) {
+    return context.reply.error("ERR wrong number of arguments for 'client|unblock' command");
+  }
+  if (args.size() == 4 && !equals_ignoring_case(args[3], "timeout") &&
+      !equals_ignoring_case(args[3], "error")) {
+    return context.reply.error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+  }
+  int64_t id = 0;
+  if (!integer_argument(context, args[2], &id)) return;
+  context.reply.integer(0);
+}
+
 void client_help(CommandContext& context) {
   reply_help(context.reply, "CLIENT",
              {"GETNAME",
@@ -322,6 +355,7 @@ void add_client_commands(CommandTable& table) {
   Command no_touch = subcommand("no-touch", 3, client_no_touch, "7.2.0",
                                 "Keeps commands from counting as use of their keys");
   client.subcommands = {
+      subcommand("getredir", 2, client_getredir, "6.0.0", "Gives -1: there is no tracking"),
       subcommand("getname", 2, client_getname, "2.6.9", "Gives the connection's name"),
       help,
       subcommand("id", 2, client_id, "5.0.0", "Gives the connection's number"),
@@ -334,6 +368,9 @@ void add_client_commands(CommandTable& table) {
       subcommand("reply", 3, client_reply, "3.2.0", "Says whether commands are answered"),
       subcommand("setinfo", 4, client_setinfo, "7.2.0", "Notes the client library's name or version"),
       subcommand("setname", 3, client_setname, "2.6.9", "Names the connection"),
+      subcommand("trackinginfo", 2, client_trackinginfo, "6.2.0", "Tells that there is no tracking"),
+      admin_subcommand("unblock", -3, client_unblock, "5.0.0", "Gives 0: nobody waits for a key",
+                       "O(log N) where N is the number of client connections"),
   };
   table.add(std::move(client));
 }

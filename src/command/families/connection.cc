@@ -102,6 +102,7 @@ void hello(CommandContext& context) {
       i += 2;
     } else if (equals_ignoring_case(args[i], "setname") && more >= 1) {
       if (!valid_client_name(args[i + 1])) return context.reply.error(kBadClientName);
+      if (args[i + 1].size() > kClientNameMax) return context.reply.error(kLongClientName);
       named = true;
       name = args[++i];
     } else {

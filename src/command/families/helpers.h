@@ -7,8 +7,8 @@
 
 namespace varve {
 
-// What a command that cannot stream reads of strings at once; COPY copies no more either.
-inline constexpr uint64_t kWholeReadMax = 64 << 20;
+// What COPY copies at once.
+inline constexpr uint64_t kCopyMax = 64 << 20;
 
 // Finds a key for reading and counts the hit or the miss. True when it exists.
 inline bool find_for_reading(CommandContext& context, std::string_view key, Entry* entry) {
@@ -26,6 +26,9 @@ inline bool is_string_or_absent(CommandContext& context, const Entry& entry) {
 
 // The argument as an integer; false: "not an integer" was replied.
 bool integer_argument(CommandContext& context, std::string_view text, int64_t* value);
+
+// Instead of a reply that would exceed Host::max_reply(): drops what stands of it and says so.
+void reply_too_long(CommandContext& context);
 
 // The whole string of an existing entry as a bulk reply; too long to be read at once is an error.
 void reply_string(CommandContext& context, const Entry& entry);

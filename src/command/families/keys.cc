@@ -224,7 +224,7 @@ void run_copy(CommandContext& context) {
   find_for_reading(context, from, &source);
   if (!source.exists) return context.reply.integer(0);
   if (context.tx.find(target_db, to, &target) && !replace) return context.reply.integer(0);
-  if (source.record.encoding == Encoding::kElements && source.record.count > kWholeReadMax) {
+  if (source.record.encoding == Encoding::kElements && source.record.count > kCopyMax) {
     return context.reply.error(errors::kCopyTooLong);
   }
   context.tx.copy_string(source, target_db, to, target, source.record.expire_ms);
@@ -531,7 +531,7 @@ void add_key_commands(CommandTable& table) {
        sum_tips},
       {"expire",
        -3,
-       kCmdWrite | kCmdFast,
+       kCmdWrite | kCmdFast | kCmdMayFree,
        kWrite,
        update_one,
        run_expire,
@@ -543,7 +543,7 @@ void add_key_commands(CommandTable& table) {
        kRecord},
       {"expireat",
        -3,
-       kCmdWrite | kCmdFast,
+       kCmdWrite | kCmdFast | kCmdMayFree,
        kWrite,
        update_one,
        run_expireat,
@@ -603,7 +603,7 @@ void add_key_commands(CommandTable& table) {
        kRecord},
       {"pexpire",
        -3,
-       kCmdWrite | kCmdFast,
+       kCmdWrite | kCmdFast | kCmdMayFree,
        kWrite,
        update_one,
        run_pexpire,
@@ -615,7 +615,7 @@ void add_key_commands(CommandTable& table) {
        kRecord},
       {"pexpireat",
        -3,
-       kCmdWrite | kCmdFast,
+       kCmdWrite | kCmdFast | kCmdMayFree,
        kWrite,
        update_one,
        run_pexpireat,

@@ -15,13 +15,14 @@
 namespace varve {
 namespace {
 
-// What one SCAN looks at, at most, whatever its COUNT: the loop stays free for others.
+// What one SCAN looks at, at most, whatever its COUNT (and no more than makes its walk tired): the loop stays
+// free for others.
 constexpr int64_t kScanKeysMax = 10'000;
-constexpr size_t kScanBytesMax = 1 << 20;
 // After so many missing blocks a SCAN is content with what it has found so far.
 constexpr int kPatientRestarts = 8;
 // KEYS answers in one run up to here, and streams beyond.
 constexpr int kPlainKeysMax = 1000;
+constexpr size_t kPlainBytesMax = 64 * 1024;  // of keys
 // Expired keys RANDOMKEY steps over.
 constexpr int kRandomKeySteps = 100;
 
@@ -91,15 +92,13 @@ void run_scan(CommandContext& context) {
   ReadContext& read = context.tx.read();
   std::vector<std::string> keys;
   std::string last;
-  size_t bytes = 0;
   int64_t looked = 0;
   std::unique_ptr<LiveIterator> it = context.engine()->new_iterator(read, at, walk.end);
   it->seek_to_first();
-  for (; it->valid() && looked < std::min(options.count, kScanKeysMax) && bytes < kScanBytesMax; it->next()) {
+  for (; it->valid() && looked < std::min(options.count, kScanKeysMax) && !walk.tired(); it->next()) {
     std::string_view key;
     Record record;
     ++looked;
-    bytes += it->key().size() + it->value().size();
     bool accepted = walk.accept(*it, read, &key, &record);
     if (!read.error.ok()) return;
     last.assign(key);
@@ -114,7 +113,11 @@ void run_scan(CommandContext& context) {
   }
   if (read.faulted()) return;
 
-  uint64_t cursor = state == IterState::kEnd ? 0 : context.services.cursors.add(context.client.id, last);
+  uint64_t cursor = 0;
+  if (state != IterState::kEnd) {
+    cursor = context.services.cursors.add(context.client.id, last);
+    context.client.cursor_bytes = CursorTable::charge(last.size());
+  }
   context.reply.array(2);
   context.reply.bulk(std::to_string(cursor));
   context.reply.array(keys.size());
@@ -127,12 +130,17 @@ void run_keys(CommandContext& context) {
   ReadContext& read = context.tx.read();
   std::vector<std::string> keys;
   int looked = 0;
+  size_t bytes = 0;
   std::unique_ptr<LiveIterator> it = context.engine()->new_iterator(read, walk.begin, walk.end);
   it->seek_to_first();
-  for (; it->valid() && looked < kPlainKeysMax; it->next(), ++looked) {
+  for (; it->valid() && looked < kPlainKeysMax && bytes < kPlainBytesMax && !walk.tired();
+       it->next(), ++looked) {
     std::string_view key;
     Record record;
-    if (walk.accept(*it, read, &key, &record)) keys.emplace_back(key);
+    if (walk.accept(*it, read, &key, &record)) {
+      keys.emplace_back(key);
+      bytes += key.size();
+    }
     if (!read.error.ok()) return;
   }
   IterState state = it->state();

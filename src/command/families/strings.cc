@@ -18,8 +18,13 @@ bool integer_argument(CommandContext& context, std::string_view text, int64_t* v
   return false;
 }
 
+void reply_too_long(CommandContext& context) {
+  context.reply.out().truncate(context.reply_start);
+  context.reply.error(fmt::format(errors::kReplyTooLong, context.host().max_reply()));
+}
+
 void reply_string(CommandContext& context, const Entry& entry) {
-  if (entry.record.length() > kWholeReadMax) return context.reply.error(errors::kReadTooLong);
+  if (entry.record.length() > context.host().max_reply()) return reply_too_long(context);
   std::string scratch;
   context.reply.bulk(context.tx.read_string(entry, &scratch));
 }
@@ -35,7 +40,7 @@ bool reply_old_value(CommandContext& context, Entry* entry) {
     return true;
   }
   reply_string(context, *entry);
-  return entry->record.length() <= kWholeReadMax;
+  return entry->record.length() <= context.host().max_reply();
 }
 
 // A part of a string as a bulk: at once, or streamed when it is long.
@@ -132,6 +137,7 @@ void run_getex(CommandContext& context) {
     return;
   }
   reply_string(context, entry);
+  if (entry.record.length() > context.host().max_reply()) return;
   if (!expires && !options.persist) return;
   if (expires && options.expire_absolute && expire_ms <= context.now_ms()) {
     return context.tx.remove(context.db(), key, entry);
@@ -141,6 +147,9 @@ void run_getex(CommandContext& context) {
   record.expire_ms = expire_ms;
   context.tx.put(context.db(), key, entry, record);
 }
+
+// What a bulk has around its bytes, about.
+constexpr uint64_t kBulkOverhead = 16;
 
 void run_mget(CommandContext& context) {
   context.reply.array(context.args.size() - 1);
@@ -153,13 +162,10 @@ void run_mget(CommandContext& context) {
       context.reply.null();
       continue;
     }
-    total += entry.record.encoding == Encoding::kInline ? 0 : entry.record.length();
-    if (total > kWholeReadMax) break;
+    total += entry.record.length() + kBulkOverhead;
+    if (total > context.host().max_reply()) return reply_too_long(context);
     context.reply.bulk(context.tx.read_string(entry, &scratch));
-  }
-  if (total > kWholeReadMax) {
-    context.reply.out().truncate(context.reply_start);
-    context.reply.error(errors::kReadTooLong);
+    context.tx.forget_entries();
   }
 }
 
@@ -359,10 +365,10 @@ void add_string_commands(CommandTable& table) {
       run_decrby, "1.0.0", "O(1)", "Decrement the integer value of a key by the given number");
   add("get", 2, kCmdReadOnly | kCmdFast, kRead, {1, 1, 1, kKeyRO | kKeyAccess}, run_get, "1.0.0", "O(1)",
       "Get the value of a key");
-  add("getdel", 2, kCmdWrite | kCmdFast, kWrite, {1, 1, 1, kKeyRW | kKeyAccess | kKeyDelete}, run_getdel,
-      "6.2.0", "O(1)", "Get the value of a key and delete the key");
-  add("getex", -2, kCmdWrite | kCmdFast, kWrite, {1, 1, 1, kKeyRW | kKeyAccess | kKeyUpdate}, run_getex,
-      "6.2.0", "O(1)", "Get the value of a key and optionally set its expiration",
+  add("getdel", 2, kCmdWrite | kCmdFast | kCmdFrees, kWrite, {1, 1, 1, kKeyRW | kKeyAccess | kKeyDelete},
+      run_getdel, "6.2.0", "O(1)", "Get the value of a key and delete the key");
+  add("getex", -2, kCmdWrite | kCmdFast | kCmdMayFree, kWrite, {1, 1, 1, kKeyRW | kKeyAccess | kKeyUpdate},
+      run_getex, "6.2.0", "O(1)", "Get the value of a key and optionally set its expiration",
       static_cast<uint32_t>(kInlineStringMax));
   add("getrange", 4, kCmdReadOnly, kRead, {1, 1, 1, kKeyRO | kKeyAccess}, run_getrange, "2.4.0",
       "O(N) where N is the length of the returned string. The complexity is ultimately determined by the "
