@@ -140,9 +140,9 @@ def damaged_files(t):
     logs = named(directory, lambda n: n.endswith(".log"))
     # The log that is in use: the one with most bytes that are not zero behind its header.
     used = max(logs, key=lambda n: written_bytes(os.path.join(directory, n)))
-    refused(t, t.server(damaged_copy(t, directory, manifest, flip(4200))), manifest)
+    refused(t, t.server(damaged_copy(t, directory, manifest, flip(4096 + 40))), manifest)
     refused(t, t.server(damaged_copy(t, directory, manifest, flip(20))), manifest)
-    refused(t, t.server(damaged_copy(t, directory, "CURRENT", lambda data: bytearray(b"MANIFEST-99999999\n"))), "99999999")
+    refused(t, t.server(damaged_copy(t, directory, "CURRENT", lambda data: bytearray(b"MANIFEST-99999999\n"))), "CURRENT", "another program")
     copy = damaged_copy(t, directory, used, flip(4096 + 60))
     refused(t, t.server(copy), used, "4096")
     code, out, err = t.tool("check", copy, code=None)
