@@ -10,7 +10,6 @@ namespace {
 
 using Node = MemTableTree::Node;
 using Inner = MemTableTree::Inner;
-constexpr int kNodeSlots = MemTableTree::kNodeSlots;
 
 // The 8 bytes of key from `skip` on, as a number that orders like them; zeros where the key ends.
 uint64_t key_number(std::string_view key, size_t skip) {

@@ -304,7 +304,8 @@ class Simulation {
   void check_views() const {
     std::set<Sequence> views = snapshots_;
     views.insert(kMaxSequence);
-    for (const auto& [key, events] : history_) {
+    for (const auto& entry : history_) {
+      const std::string& key = entry.first;  // clang 14 cannot capture a structured binding
       for (Sequence at : views) {
         const Event* event = visible(key, at);
         std::string expected = event != nullptr && event->is_put ? event->value : "none";

@@ -30,7 +30,7 @@ void ModelBatch::apply(Contents* contents) const {
   }
 }
 
-EngineWorld::EngineWorld(uint64_t seed) : random_(seed), seed_(seed) {
+EngineWorld::EngineWorld(uint64_t seed) : random_(seed) {
   draw_options();
 }
 

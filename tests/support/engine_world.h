@@ -77,7 +77,6 @@ class EngineWorld {
   void check_recovered();
 
   Random random_;
-  uint64_t seed_;
   CrashFs files_;
   ManualClock clock_;
   std::unique_ptr<SimExecutor> executor_;
