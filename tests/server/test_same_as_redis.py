@@ -78,7 +78,7 @@ class Maker:
                 lambda: [self.one([b"EXPIRE", b"PEXPIRE"]), key(), self.one(LONG) + b"000"] + self.flags(relative=True),
                 lambda: [b"EXPIREAT", key(), self.one(FUTURE_S)] + self.flags(),
                 lambda: [b"PEXPIREAT", key(), self.one(FUTURE_MS)] + self.flags(),
-                lambda: [self.one([b"EXPIRE", b"PEXPIRE", b"EXPIREAT", b"PEXPIREAT"]), key(), self.odd_time()] + self.flags(),
+                lambda: [self.one([b"EXPIRE", b"PEXPIRE", b"EXPIREAT", b"PEXPIREAT"]), key(), self.odd_time()] + self.flags(relative=True),
                 lambda: [self.one([b"EXPIRETIME", b"PEXPIRETIME"]), key()], lambda: [b"PERSIST", key()],
                 lambda: [self.one([b"TTL", b"PTTL"]), key()],
                 lambda: [self.one([b"RENAME", b"RENAMENX"]), key(), key()],
