@@ -108,13 +108,13 @@ class Maker:
             if c.random() < 0.03:
                 words = words[:-1] or words
             elif c.random() < 0.03:
-                words = words + [value()]
+                words = words + [value()[:1000]]  # a client's name is at most 1 KiB long in varve
         return [self.case(words[0])] + words[1:]
 
     def flags(self, relative=False):
-        always = [[], [], [], [b"NX"], [b"XX"], [b"NX", b"GT"], [b"GT", b"LT"], [b"nonsense"]]
+        always = [[], [], [], [b"NX"], [b"XX"], [b"NX", b"GT"], [b"nonsense"]]
         # Which of two equal relative times is the later one depends on the millisecond each server began in.
-        return self.one(always if relative else always + [[b"GT"], [b"LT"]])
+        return self.one(always if relative else always + [[b"GT"], [b"LT"], [b"GT", b"LT"]])
 
 
 def receive_raw(client):
