@@ -41,7 +41,10 @@ class Session {
   std::string run(const Step& step) {
     if (step.name == "new") return start(step);
     if (step.name == "group") return group(step);
-    if (step.name == "watermark") return written(scribe_->write_watermark(), step, scribe_->frames().size());
+    if (step.name == "watermark") {
+      size_t before = scribe_->frames().size();
+      return written(scribe_->write_watermark(), step, before);
+    }
     if (step.name == "spoil") return spoil(step);
     if (step.name == "reuse") return reuse(step);
     if (step.name == "retire")
