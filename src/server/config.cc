@@ -228,8 +228,8 @@ MemoryPlan divide_memory(const Config& config, uint64_t maxmemory) {
   MemoryPlan plan;
   plan.maxmemory = maxmemory;
   plan.memtable = config.memtable_size;
-  // Several memtables may live at once. What is in one is found by one hash probe, so with much memory a large one pays;
-  // above 256 MiB recovery would take more than a few seconds.
+  // Several memtables may live at once. What is in one is found by one hash probe, so with much memory a
+  // large one pays; above 256 MiB recovery would take more than a few seconds.
   if (plan.memtable == 0) plan.memtable = std::clamp<uint64_t>(maxmemory / 16, 2 * kMb, 256 * kMb);
   plan.memtable = std::min(plan.memtable, config.log_max_size / 2);
   plan.clients = config.maxmemory_clients.bytes;

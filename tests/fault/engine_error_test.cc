@@ -1,6 +1,7 @@
-// Goal: errors of the disk that do not end the world. A full disk refuses writes, keeps reading, and resumes by itself; a failed
-// sync of the log fences it: nothing more is acknowledged, reads go on, and a restart has everything that was durable; any
-// other single failure is survived, tried again, and leaves the data as it was. Method: the simulated world, with faults.
+// Goal: errors of the disk that do not end the world. A full disk refuses writes, keeps reading, and resumes
+// by itself; a failed sync of the log fences it: nothing more is acknowledged, reads go on, and a restart has
+// everything that was durable; any other single failure is survived, tried again, and leaves the data as it
+// was. Method: the simulated world, with faults.
 #include <doctest/doctest.h>
 
 #include "support/engine_world.h"
@@ -12,7 +13,8 @@ using namespace varve::test;
 namespace {
 
 void require_no_errors(const EngineWorld& world, uint64_t seed) {
-  for (size_t i = 0; i < world.errors.size() && i < 5; ++i) FAIL_CHECK("seed " << seed << ": " << world.errors[i]);
+  for (size_t i = 0; i < world.errors.size() && i < 5; ++i)
+    FAIL_CHECK("seed " << seed << ": " << world.errors[i]);
   REQUIRE(world.errors.empty());
 }
 
@@ -106,7 +108,9 @@ TEST_CASE("engine: the n-th call fails once, whatever it is; nothing is lost") {
     for (int i = 0; i < 60; ++i) world.step();
     Fault fault;
     uint64_t kind = world.random().below(3);
-    fault.kind = kind == 0 ? Fault::Kind::kIoError : kind == 1 ? Fault::Kind::kNoSpace : Fault::Kind::kShortWrite;
+    fault.kind = kind == 0   ? Fault::Kind::kIoError
+                 : kind == 1 ? Fault::Kind::kNoSpace
+                             : Fault::Kind::kShortWrite;
     fault.nth = 1 + world.random().below(120);
     fault.changes_only = true;
     uint64_t before = world.files().faults_fired();
