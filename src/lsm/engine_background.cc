@@ -368,6 +368,7 @@ void Engine::Impl::finish_compaction(const CompactionPick& pick, MergeOutput out
   for (const CompactionPick::Input& input : pick.inputs) {
     for (const TableRef& table : input.tables) {
       edit.removed.push_back({input.place, table->meta.number});
+      unreadable_.erase(table->meta.number);
       if (input.place.level == 0) level0_bytes += table->meta.raw_key_bytes + table->meta.raw_value_bytes;
     }
   }
