@@ -1,0 +1,104 @@
+"""What the server benchmarks share: servers to measure, their CPU time, redis-benchmark, results as JSON and as plots."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+import types
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(ROOT, "tests", "server"))
+
+from harness import Context, check, encode  # noqa: E402
+
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def numbers(text):
+    return [int(word) for word in text.split(",")]
+
+
+def words(text):
+    return text.split(",")
+
+
+def add_server_arguments(parser):
+    parser.add_argument("--appendfsync", default="always", help="varve's setting")
+    parser.add_argument("--setting", action="append", default=[], metavar="NAME=VALUE", help="a setting of varve's")
+    parser.add_argument("--server", default=os.path.join(ROOT, "build", "varve-server"))
+    parser.add_argument("--conf", default=os.path.join(ROOT, "conf", "varve.conf"))
+    parser.add_argument("--redis-server", default=shutil.which("redis-server"))
+    parser.add_argument("--out", default=os.path.join(ROOT, "build", "bench"), help="where results and plots go")
+
+
+def new_context(options):
+    return Context(types.SimpleNamespace(against="varve", server=options.server, conf=options.conf,
+                                         redis_server=options.redis_server))
+
+
+def varve_settings(options):
+    """The durable default, and whatever --setting says."""
+    given = dict(word.split("=", 1) for word in options.setting)
+    settings = {"maxmemory": "0", "debug_random_miss": "0", "appendfsync": options.appendfsync}
+    return settings | {name.replace("-", "_"): value for name, value in given.items()}
+
+
+def cpu_seconds(pid):
+    """Of all threads of a process so far."""
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def load(server, keys, value_size, start=0):
+    """The keys redis-benchmark draws from, `start` to `keys`."""
+    value = b"x" * value_size
+    with subprocess.Popen(["redis-cli", "-p", str(server.port), "--pipe"], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as loader:
+        for begin in range(start, keys, 1000):
+            end = min(begin + 1000, keys)
+            loader.stdin.write(b"".join(encode("SET", b"key:%012d" % i, value) for i in range(begin, end)))
+        loader.stdin.close()
+        said = loader.stdout.read().decode()
+    check("errors: 0" in said, f"loading: {said}")
+
+
+def benchmark(port, operation, clients, pipeline, requests, keys, value_size, threads=0):
+    """(requests per second, p50 in milliseconds, p99 in milliseconds) by redis-benchmark."""
+    command = ["redis-benchmark", "-p", str(port), "-t", operation, "-c", str(clients), "-P", str(pipeline), "-n", str(requests),
+               "-d", str(value_size), "-r", str(keys), "--csv"]
+    if threads:
+        command += ["--threads", str(threads)]
+    out = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    row = next(csv.DictReader(out.splitlines()))
+    return float(row["rps"]), float(row["p50_latency_ms"]), float(row["p99_latency_ms"])
+
+
+def write_json(options, name, results):
+    os.makedirs(options.out, exist_ok=True)
+    path = os.path.join(options.out, name + ".json")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(results, file, indent=1)
+        file.write("\n")
+    return path
+
+
+def plot(options, name, title, x_label, y_label, series, logarithmic="x"):
+    """Draws {label: [(x, y), ...]} into an SVG by gnuplot; its path, or why there is none."""
+    gnuplot = shutil.which("gnuplot")
+    if gnuplot is None:
+        return "no plot: gnuplot is not installed"
+    os.makedirs(options.out, exist_ok=True)
+    path = os.path.join(options.out, name + ".svg")
+    lines = ["set terminal svg size 900,520 background 'white'", f"set output '{path}'", f"set title '{title}'",
+             f"set xlabel '{x_label}'", f"set ylabel '{y_label}'", "set key outside", "set grid", "set yrange [0:*]"]
+    if logarithmic:
+        lines.append(f"set logscale {logarithmic}")
+    lines.append("plot " + ", ".join(f"'-' with linespoints title '{label}'" for label in series))
+    for points in series.values():
+        lines += [f"{x} {y}" for x, y in points] + ["e"]
+    subprocess.run([gnuplot], input="\n".join(lines) + "\n", text=True, check=True, capture_output=True)
+    return path

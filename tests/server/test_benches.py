@@ -1,0 +1,43 @@
+"""The benchmarks run at a small size, so that they never rot. Their figures mean nothing here."""
+
+import os
+import subprocess
+import sys
+
+from harness import Skip, check, test
+
+SCRIPTS = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "scripts")
+
+
+def run_bench(t, name, *arguments):
+    t.only_varve()
+    if not t.options.redis_server:
+        raise Skip("there is no redis-server")
+    t.need("redis-benchmark", "redis-cli")
+    words = [sys.executable, os.path.join(SCRIPTS, name), "--server", t.options.server, "--out", t.path("out"), *arguments]
+    out, _ = t.run(words)
+    check(os.listdir(t.path("out")), f"{name} wrote no results:\n{out}")
+    return out
+
+
+@test
+def bench_redis(t):
+    out = run_bench(t, "bench_redis.py", "--rounds", "1", "--clients", "5", "--pipelines", "16", "--keys", "1000", "--requests",
+                    "2000", "--against", "none")
+    check("GET 5 clients, pipeline 16" in out, out)
+
+
+@test
+def bench_scale(t):
+    out = run_bench(t, "bench_scale.py", "--keys", "100,1000", "--connections", "1,10", "--requests", "2000")
+    check("connections" in out, out)
+
+
+@test
+def bench_limits(t):
+    limits = os.path.join(os.path.dirname(t.options.server), "tests", "machine_limits")
+    if not os.path.exists(limits):
+        raise Skip(f"there is no {limits}")
+    out = run_bench(t, "bench_limits.py", "--seconds", "1", "--file-mb", "64", "--requests", "2000", "--keys", "1000",
+                    "--cold-mb", "64", "--limits", limits)
+    check("GET P=64" in out, out)
