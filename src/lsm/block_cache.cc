@@ -68,6 +68,7 @@ struct BlockCache::Rep {
   void push(uint32_t entry, uint8_t queue);
   void unlink(uint32_t entry);
   void remove(uint32_t entry);
+  static size_t charge_of(const Block& block);
   bool pinned(uint32_t entry) const { return entries[entry].block->references() > 1; }
   void evict(int looks);
   void look_at_oldest(uint8_t queue);
@@ -77,7 +78,8 @@ struct BlockCache::Rep {
   bool take_ghost(uint64_t hash);
 
   size_t capacity;
-  size_t used = 0;
+  size_t used = 0;  // blocks, the books about them, and `other`
+  size_t other = 0;
   size_t count = 0;
   uint64_t hits = 0;
   uint64_t misses = 0;
@@ -93,6 +95,11 @@ struct BlockCache::Rep {
   std::vector<Ghost> ghosts;
   uint32_t ghost_clock = 0;
 };
+
+// The block and what is kept about it. Slots and ghosts are a quarter to half full: about three for an entry.
+size_t BlockCache::Rep::charge_of(const Block& block) {
+  return block.charge() + sizeof(Entry) + 3 * (sizeof(uint32_t) + sizeof(Ghost));
+}
 
 uint32_t BlockCache::Rep::find(uint64_t file, uint64_t offset) const {
   for (size_t i = slot_of(mix(file, offset));; i = (i + 1) & (slots.size() - 1)) {
@@ -154,7 +161,7 @@ void BlockCache::Rep::push(uint32_t entry, uint8_t queue) {
   e.newer = kNone;
   (q.newest == kNone ? q.oldest : entries[q.newest].newer) = entry;
   q.newest = entry;
-  q.bytes += e.block->charge();
+  q.bytes += charge_of(*e.block.get());
 }
 
 void BlockCache::Rep::unlink(uint32_t entry) {
@@ -162,14 +169,14 @@ void BlockCache::Rep::unlink(uint32_t entry) {
   Queue& q = queues[e.queue];
   (e.older == kNone ? q.oldest : entries[e.older].newer) = e.newer;
   (e.newer == kNone ? q.newest : entries[e.newer].older) = e.older;
-  q.bytes -= e.block->charge();
+  q.bytes -= charge_of(*e.block.get());
 }
 
 void BlockCache::Rep::remove(uint32_t entry) {
   unlink(entry);
   erase_slot(entry);
   Entry& e = entries[entry];
-  used -= e.block->charge();
+  used -= charge_of(*e.block.get());
   --count;
   e.block.reset();
   e.older = free_entry;
@@ -255,7 +262,7 @@ BlockRef BlockCache::insert(uint64_t file_number, uint64_t offset, BlockRef bloc
   Rep& r = *rep_;
   if (uint32_t there = r.find(file_number, offset); there != kNone) return r.entries[there].block;
   uint32_t entry = r.add_entry(file_number, offset);
-  size_t charge = block->charge();
+  size_t charge = Rep::charge_of(*block.get());
   r.entries[entry].block = block;
   r.used += charge;
   uint8_t queue = kSmall;
@@ -273,6 +280,13 @@ BlockRef BlockCache::insert(uint64_t file_number, uint64_t offset, BlockRef bloc
 void BlockCache::set_capacity(size_t bytes) {
   rep_->capacity = bytes;
   rep_->evict(kLooksPerResize);
+}
+
+void BlockCache::set_other_bytes(size_t bytes) {
+  Rep& r = *rep_;
+  r.used = r.used - r.other + bytes;
+  r.other = bytes;
+  r.evict(kLooksPerInsert);
 }
 
 size_t BlockCache::capacity() const {
@@ -294,7 +308,7 @@ size_t BlockCache::block_count() const {
 size_t BlockCache::pinned_bytes() const {
   size_t bytes = 0;
   for (const Rep::Entry& e : rep_->entries) {
-    if (e.block && e.block->references() > 1) bytes += e.block->charge();
+    if (e.block && e.block->references() > 1) bytes += Rep::charge_of(*e.block.get());
   }
   return bytes;
 }

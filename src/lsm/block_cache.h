@@ -1,5 +1,6 @@
 // block_cache.h: blocks in memory, bounded in bytes, owned by one thread (no locks). Key: (file number,
-// offset); file numbers are never reused.
+// offset); file numbers are never reused. The bytes are those of the blocks, of the cache's own books about
+// them, and what others take of the same room (set_other_bytes).
 #pragma once
 
 #include <cstdint>
@@ -22,6 +23,8 @@ class BlockCache {
 
   // Blocks referenced by others are never evicted, so memory may exceed the capacity while they are pinned.
   void set_capacity(size_t bytes);
+  // Memory that is not blocks but shares the capacity (open tables): blocks make room for it.
+  void set_other_bytes(size_t bytes);
   size_t capacity() const;
   size_t memory_used() const;
   size_t pinned_bytes() const;  // a walk; for INFO and tests

@@ -12,11 +12,17 @@ namespace varve {
 namespace {
 
 constexpr size_t kBlock = 4096;
-const size_t kCharge = BlockRef(new Block(Buffer(kBlock), BlockKind::kData))->charge();
 
 BlockRef make(BlockKind kind = BlockKind::kData, size_t size = kBlock) {
   return BlockRef(new Block(Buffer(size), kind));
 }
+
+// What a cache counts for one block: its bytes and the books about it.
+const size_t kCharge = [] {
+  BlockCache cache(1 << 20);
+  (void)cache.insert(1, 0, make());
+  return cache.memory_used();
+}();
 
 // Inserts and lets go.
 void put(BlockCache& cache, uint64_t file, uint64_t offset, BlockKind kind = BlockKind::kData) {
@@ -55,6 +61,24 @@ TEST_CASE("the capacity holds") {
   cache.set_capacity(0);
   CHECK(cache.block_count() == 0);
   CHECK(cache.memory_used() == 0);
+}
+
+TEST_CASE("what the cache keeps about a block is charged, too") {
+  BlockCache cache(1000 * kCharge);
+  size_t blocks = 0;
+  for (uint64_t i = 0; i < 100; ++i) blocks += cache.insert(1, i, make())->charge();
+  CHECK(cache.memory_used() > blocks + 100 * 40);
+}
+
+TEST_CASE("blocks make room for other memory that shares the capacity") {
+  BlockCache cache(10 * kCharge);
+  for (uint64_t i = 0; i < 10; ++i) put(cache, 1, i);
+  cache.set_other_bytes(4 * kCharge);
+  CHECK(cache.block_count() == 6);
+  CHECK(cache.memory_used() == 10 * kCharge);
+  cache.set_other_bytes(0);
+  for (uint64_t i = 0; i < 10; ++i) put(cache, 2, i);
+  CHECK(cache.block_count() == 10);
 }
 
 TEST_CASE("a scan passes through without touching what is in use") {
