@@ -19,6 +19,7 @@ struct DatabaseOptions {
   bool accept_loss = false;
   size_t memtable_size = 32 << 20;
   size_t block_cache_size = 64 << 20;
+  size_t table_cache_files = 500;  // files of tables kept open; flush and compaction open some more
   size_t block_size = 8 * 1024;
   uint64_t table_size = 32 << 20;
   uint64_t base_level_size = 128 << 20;

@@ -74,6 +74,7 @@ std::optional<CompactionPick> pick_level0(const Version& version, const Blocked&
     const Run& run = *runs[first - 1];
     if (blocked.any(run.tables)) break;
     if (first < runs.size() && bytes + run.bytes > options.job_bytes_max) break;
+    if (runs.size() - first >= kJobRunsMax) break;
     KeySpan wider = span;
     for (const TableRef& t : run.tables) widen(&wider, t->meta);
     Tables wider_below = overlapping(version, base, wider);
@@ -112,7 +113,8 @@ std::optional<CompactionPick> pick_within_level0(const Version& version, const B
       CompactionPick pick;
       pick.output_run = runs[begin]->id;
       pick.reason = "level0 blocked";
-      for (size_t i = begin; i <= std::max(last, begin + 1); ++i) {
+      last = std::clamp(last, begin + 1, begin + kJobRunsMax - 1);
+      for (size_t i = begin; i <= last; ++i) {
         add_input(&pick, 0, runs[i]->id, runs[i]->tables);
       }
       return pick;

@@ -17,6 +17,9 @@
 
 namespace varve {
 
+// A job reads at most so many runs of level 0, and one of the level below: each is one open file.
+inline constexpr size_t kJobRunsMax = 64;
+
 struct CompactionOptions {
   uint64_t base_level_size = 128 << 20;
   int level_multiplier = 10;

@@ -117,6 +117,7 @@ class DatabaseImpl final : public Database {
     o.accept_loss = options.accept_loss;
     o.memtable_size = options.memtable_size;
     o.block_cache_size = options.block_cache_size;
+    o.table_cache_files = options.table_cache_files;
     o.block_size = options.block_size;
     o.table_size = options.table_size;
     o.base_level_size = options.base_level_size;

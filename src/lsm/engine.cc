@@ -16,6 +16,7 @@ Engine::Impl::Impl(const EngineOptions& options, Recovered recovered)
       version_(make_version(recovered.state, recovered.tables)),
       tables_(std::move(recovered.tables)),
       cache_(options.block_cache_size),
+      open_tables_(options.table_cache_files),
       manifest_(
           options_, &recovered, [this] { return next_file_++; },
           [this] {
@@ -71,6 +72,7 @@ Status check_options(const EngineOptions& o) {
     return Status::invalid_argument("log size {}: must hold at least four segments of {}", o.log_max_bytes,
                                     o.log_segment_size);
   }
+  if (o.table_cache_files == 0) return Status::invalid_argument("engine: at least one table must be open");
   if (o.memtable_size == 0 || o.table_size == 0 || o.max_frozen_memtables < 1 || o.level_multiplier < 2 ||
       o.level0_trigger < 1 || o.level0_slow < o.level0_trigger || o.level0_stop <= o.level0_slow) {
     return Status::invalid_argument("engine: sizes must be positive and level-0 trigger <= slow < stop");
@@ -201,6 +203,9 @@ void Engine::set_block_cache_size(size_t bytes) {
 }
 void Engine::set_memtable_size(size_t bytes) {
   impl_->options_.memtable_size = bytes;
+}
+void Engine::set_table_cache_files(size_t files) {
+  impl_->set_table_cache_files(files);
 }
 EngineStats Engine::stats() const {
   return impl_->stats();

@@ -46,7 +46,8 @@ struct EngineOptions {
   int max_frozen_memtables = 2;
   uint64_t log_segment_size = 32 << 20;
   uint64_t log_max_bytes = 1ull << 30;  // all segments together: bounds recovery
-  size_t block_cache_size = 64 << 20;
+  size_t block_cache_size = 64 << 20;   // the open tables' memory included
+  size_t table_cache_files = 1000;      // files of tables kept open for reads; at least 1
   uint64_t table_size = 32 << 20;
   uint64_t base_level_size = 128 << 20;
   int level_multiplier = 10;
@@ -130,6 +131,8 @@ struct EngineStats {
   uint64_t records_in_tables = 0, blind_records = 0, range_deletes = 0;
   uint64_t memtable_bytes = 0, frozen_memtables = 0, memtable_entries = 0;
   uint64_t cache_bytes = 0, cache_capacity = 0, cache_hits = 0, cache_misses = 0;
+  uint64_t open_tables = 0, open_tables_max = 0, open_tables_bytes = 0, table_opens = 0,
+           table_open_errors = 0;
   uint64_t block_reads = 0, nowait_reads = 0, block_read_bytes = 0;
   uint64_t gets = 0, get_tables_touched = 0, get_blocks_touched = 0, filter_useful = 0;
   uint64_t user_bytes_written = 0, log_bytes_written = 0, flush_bytes_written = 0,
@@ -191,8 +194,9 @@ class Engine {
   // Keys in [begin, end); an empty end means no bound. `keep_in_cache` false for long scans.
   std::unique_ptr<LiveIterator> new_iterator(ReadContext& context, std::string_view begin,
                                              std::string_view end, const Snapshot* snapshot = nullptr);
-  // Fetches context.misses on the read lane into the cache and context.pins; then `done`. One fetch per
-  // context at a time; the context must live until done. Requests for the same block share one read.
+  // Fetches context.misses on the read lane, opening their tables where need be, into the cache and
+  // context.pins; then `done`. One fetch per context at a time; the context must live until done. Requests
+  // for the same block share one read.
   void fetch(ReadContext& context, std::function<void()> done);
   std::unique_ptr<Snapshot> snapshot();
   // Current value of a batch counter.
@@ -212,6 +216,7 @@ class Engine {
   void set_sync_mode(SyncMode mode);
   void set_block_cache_size(size_t bytes);
   void set_memtable_size(size_t bytes);
+  void set_table_cache_files(size_t files);
   EngineStats stats() const;
   void reset_stats();
   // The tree, a line a level, for tests and DEBUG.

@@ -24,11 +24,14 @@ double average(double old, uint64_t bytes, int64_t us) {
   return old <= 0 ? rate : old * 0.7 + rate * 0.3;
 }
 
-std::vector<KeyRange> table_bounds(const Run& run) {
-  std::vector<KeyRange> out;
-  out.reserve(run.tables.size());
-  for (const TableRef& table : run.tables) out.push_back(bounds(table->meta));
-  return out;
+// On the worker: copying the bounds of all that lies deeper would take the owner's thread milliseconds.
+MergeOutput run_over(MergeInput& input, const std::vector<RunRef>& deeper) {
+  for (const RunRef& run : deeper) {
+    std::vector<KeyRange>& ranges = input.deeper.emplace_back();
+    ranges.reserve(run->tables.size());
+    for (const TableRef& table : run->tables) ranges.push_back(bounds(table->meta));
+  }
+  return run_merge(input);
 }
 
 }  // namespace
@@ -93,7 +96,9 @@ void Engine::Impl::install(const VersionEdit& edit, const std::map<uint64_t, Tab
     if (it == tables_.end()) continue;
     obsolete_.push_back(std::move(it->second));
     tables_.erase(it);
+    open_tables_.erase(removed.number);
   }
+  cache_.set_other_bytes(open_tables_.memory_used());
 }
 
 void Engine::Impl::admission_changed() {
@@ -163,8 +168,9 @@ void Engine::Impl::maybe_flush() {
   input->fs = options_.fs;
   input->dir = options_.dir;
   input->memtables = memtables;
+  std::vector<RunRef> deeper;
   for (const std::vector<RunRef>& runs : version_->levels) {
-    for (const RunRef& run : runs) input->deeper.push_back(table_bounds(*run));
+    deeper.insert(deeper.end(), runs.begin(), runs.end());
   }
   input->snapshots.assign(snapshots_->begin(), snapshots_->end());
   input->first_file_number = next_file_;
@@ -177,7 +183,7 @@ void Engine::Impl::maybe_flush() {
   flush_running_ = true;
   int64_t started = options_.clock->monotonic_us();
   submit(
-      Lane::kFlush, [input] { return run_merge(*input); },
+      Lane::kFlush, [input, deeper = std::move(deeper)] { return run_over(*input, deeper); },
       [this, memtables = std::move(memtables), started](MergeOutput output) mutable {
         finish_flush(std::move(output), std::move(memtables), started);
       });
@@ -305,12 +311,12 @@ void Engine::Impl::start_compaction(CompactionPick pick) {
   input->dir = options_.dir;
   for (const CompactionPick::Input& in : pick.inputs) input->runs.push_back(in.tables);
   // Runs of level 0 merged among themselves: the older ones lie below, too.
+  std::vector<RunRef> deeper;
   for (const RunRef& run : version_->levels[0]) {
-    if (pick.output_level == 0 && run->id < pick.inputs.back().place.run)
-      input->deeper.push_back(table_bounds(*run));
+    if (pick.output_level == 0 && run->id < pick.inputs.back().place.run) deeper.push_back(run);
   }
   for (int level = pick.output_level + 1; level < kLevelCount; ++level) {
-    for (const RunRef& run : version_->levels[level]) input->deeper.push_back(table_bounds(*run));
+    deeper.insert(deeper.end(), version_->levels[level].begin(), version_->levels[level].end());
   }
   if (pick.output_level + 1 < kLevelCount) {
     for (const RunRef& run : version_->levels[pick.output_level + 1]) {
@@ -329,7 +335,7 @@ void Engine::Impl::start_compaction(CompactionPick pick) {
   input->cancel = cancel_;
   int64_t started = options_.clock->monotonic_us();
   submit(
-      Lane::kCompact, [input] { return run_merge(*input); },
+      Lane::kCompact, [input, deeper = std::move(deeper)] { return run_over(*input, deeper); },
       [this, pick = std::move(pick), started](MergeOutput output) {
         finish_compaction(pick, std::move(output), started);
       });
@@ -510,13 +516,13 @@ void Engine::Impl::recycle_segments(std::vector<LogSegment> segments) {
 // --- files ---
 
 void Engine::Impl::remove_obsolete() {
-  std::vector<std::shared_ptr<TableRef>> gone;
+  std::vector<uint64_t> gone;
   for (auto it = obsolete_.begin(); it != obsolete_.end() && gone.size() < kRemovalsPerTick;) {
     if (it->use_count() > 1) {
       ++it;
       continue;
     }
-    gone.push_back(std::make_shared<TableRef>(std::move(*it)));
+    gone.push_back((*it)->meta.number);
     it = obsolete_.erase(it);
   }
   if (gone.empty()) return;
@@ -524,9 +530,7 @@ void Engine::Impl::remove_obsolete() {
       Lane::kUtility,
       [fs = options_.fs, dir = options_.dir, gone = std::move(gone)]() -> Status {
         Status last;
-        for (const auto& table : gone) {
-          uint64_t number = (*table)->meta.number;
-          table->reset();  // closes the file
+        for (uint64_t number : gone) {
           Status status = fs->remove(join_path(dir, table_file_name(number)));
           if (!status.ok()) last = status;
         }

@@ -23,6 +23,7 @@
 #include "lsm/merge_job.h"
 #include "lsm/pacing.h"
 #include "lsm/recovery.h"
+#include "lsm/table_cache.h"
 #include "lsm/version.h"
 
 namespace varve {
@@ -45,10 +46,24 @@ class Engine::Impl {
   ReadState get_in_memory(std::string_view key, ReadValue* out);
   std::unique_ptr<LiveIterator> new_iterator(ReadContext& context, std::string_view begin,
                                              std::string_view end, const Snapshot* snapshot);
-  void fetch(ReadContext& context, std::function<void()> done);
   IterState read_table(BlockSource& source, const TableRef& table, std::string_view key, uint64_t hash,
                        Sequence at, TableHit* hit, bool* settled);
   ReadState find(BlockSource& source, std::string_view key, Sequence at, ReadValue* out, Sequence* seen);
+
+  // engine_fetch.cc
+  using BlockPlace = std::pair<uint64_t, uint64_t>;  // file number, offset
+  void fetch(ReadContext& context, std::function<void()> done);
+  void finish_fetch(BlockPlace place, Result<BlockRef> block);
+  void start_read(BlockRequest request);
+  void start_open_read(OpenTableRef table, BlockRequest request);
+  void open_soon(const TableRef& table);
+  void start_opens();
+  struct LateOpen;
+  void finish_open(uint64_t number, const std::optional<BlockRequest>& first, LateOpen opened);
+  Result<BlockRef> read_blocking(const TableRef& table, BlockHandle handle, BlockKind kind);
+  void keep_open(OpenTableRef table);
+  void open_failed(const Table& table, const Status& status);
+  void set_table_cache_files(size_t files);
 
   // engine_background.cc
   void maybe_flush();
@@ -110,6 +125,7 @@ class Engine::Impl {
   std::map<uint64_t, TableRef> tables_;  // by number: those the durable manifest names
   std::list<TableRef> obsolete_;         // waiting until nobody else refers to them
   BlockCache cache_;
+  TableCache open_tables_;
   ManifestQueue manifest_;
   LogPipeline log_;
   std::vector<LogSegment> free_segments_;
@@ -152,8 +168,14 @@ class Engine::Impl {
   struct Fetch {
     std::vector<std::pair<ReadContext*, std::shared_ptr<std::pair<size_t, std::function<void()>>>>> waiters;
   };
-  std::map<std::pair<uint64_t, uint64_t>, Fetch> fetches_;
-  void finish_fetch(std::pair<uint64_t, uint64_t> place, Result<BlockRef> block);
+  std::map<BlockPlace, Fetch> fetches_;
+  // Tables to be opened, and the reads that wait for that.
+  struct Opening {
+    TableRef table;
+    std::vector<BlockRequest> waiting;
+  };
+  std::unordered_map<uint64_t, Opening> opening_;
+  std::deque<uint64_t> to_open_;  // those of them that wait for a place, in the order they were asked for
 
   bool closing_ = false;
   bool log_finished_ = false;

@@ -178,6 +178,9 @@ EngineStats Engine::Impl::stats() const {
   s.frozen_memtables = frozen_.size();
   s.cache_bytes = cache_.memory_used();
   s.cache_capacity = cache_.capacity();
+  s.open_tables = open_tables_.open_count();
+  s.open_tables_max = open_tables_.files_max();
+  s.open_tables_bytes = open_tables_.memory_used();
   s.cache_hits = cache_.hits() - counts_.cache_hits;
   s.cache_misses = cache_.misses() - counts_.cache_misses;
   const LogPipeline::Stats& log = log_.stats();

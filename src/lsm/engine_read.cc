@@ -1,4 +1,4 @@
-// engine_read.cc: point reads, and how missing blocks are noted and fetched (DESIGN.md, law 5).
+// engine_read.cc: point reads, and how missing blocks are noted (DESIGN.md, law 5).
 #include <algorithm>
 
 #include "base/check.h"
@@ -7,11 +7,6 @@
 #include "lsm/engine_impl.h"
 
 namespace varve {
-namespace {
-
-constexpr int kRestartsBeforeHold = 8;
-
-}  // namespace
 
 // --- CachedSource ---
 
@@ -30,7 +25,7 @@ IterState CachedSource::get(const TableRef& table, BlockHandle handle, BlockKind
   }
   if (context_ == nullptr) return IterState::kMiss;
   if (context_->blocking) {
-    auto block = read_block(*table, handle, kind);
+    auto block = engine_.read_blocking(table, handle, kind);
     if (!block) return fail(block.status());
     ++engine_.counts_.block_reads;
     *out = engine_.cache_.insert(table->meta.number, handle.offset, block.take());
@@ -58,11 +53,16 @@ IterState CachedSource::read_nowait(const TableRef& table, BlockHandle handle, B
   if (engine_.options_.random_miss_one_in > 0) return IterState::kMiss;
   const BlockCache& cache = engine_.cache_;
   if (context_ == nullptr && cache.memory_used() > cache.capacity() / 4 * 3) return IterState::kMiss;
-  Buffer stored;
-  if (!table->file->read_at_nowait(handle.offset, stored_block_size(handle), &stored))
+  OpenTableRef open = engine_.open_tables_.find(table->meta.number);
+  if (!open) {
+    // Whoever fetches the block opens its table; of reads of memory only, nothing else would come.
+    if (context_ == nullptr) engine_.open_soon(table);
     return IterState::kMiss;
+  }
+  Buffer stored;
+  if (!open->file->read_at_nowait(handle.offset, stored_block_size(handle), &stored)) return IterState::kMiss;
   ++engine_.counts_.nowait_reads;
-  auto block = decode_block(*table, handle, kind, stored.view());
+  auto block = decode_block(*open, handle, kind, stored.view());
   if (!block) return fail(block.status());
   *out = engine_.cache_.insert(table->meta.number, handle.offset, block.take());
   return IterState::kValid;
@@ -161,51 +161,6 @@ ReadState Engine::Impl::get_in_memory(std::string_view key, ReadValue* out) {
   CachedSource source(*this, nullptr);
   Sequence seen = 0;
   return find(source, key, kMaxSequence, out, &seen);
-}
-
-// --- fetching ---
-
-void Engine::Impl::fetch(ReadContext& context, std::function<void()> done) {
-  ++context.restarts;
-  if (context.restarts >= kRestartsBeforeHold && !context.install_hold) {
-    ++*install_holds_;
-    context.install_hold =
-        std::shared_ptr<void>(install_holds_.get(), [holds = install_holds_](void*) { --*holds; });
-  }
-  VARVE_CHECK(!context.misses.empty());
-  auto remaining =
-      std::make_shared<std::pair<size_t, std::function<void()>>>(context.misses.size(), std::move(done));
-  std::vector<BlockRequest> misses = std::move(context.misses);
-  context.misses.clear();
-  for (BlockRequest& request : misses) {
-    std::pair<uint64_t, uint64_t> place{request.table->meta.number, request.handle.offset};
-    auto [it, fresh] = fetches_.try_emplace(place);
-    it->second.waiters.push_back({&context, remaining});
-    if (!fresh) continue;
-    ++counts_.block_reads;
-    counts_.block_read_bytes += request.handle.size;
-    submit(
-        Lane::kRead,
-        [request = std::move(request)]() -> Result<BlockRef> {
-          return read_block(*request.table, request.handle, request.kind);
-        },
-        [this, place](Result<BlockRef> block) { finish_fetch(place, std::move(block)); });
-  }
-}
-
-void Engine::Impl::finish_fetch(std::pair<uint64_t, uint64_t> place, Result<BlockRef> block) {
-  auto node = fetches_.extract(place);
-  VARVE_CHECK(!node.empty());
-  BlockRef cached;
-  if (block) cached = cache_.insert(place.first, place.second, block.take());
-  for (auto& [context, remaining] : node.mapped().waiters) {
-    if (cached) {
-      context->pins.push_back(cached);
-    } else {
-      context->failures.push_back({place.first, place.second, block.status()});
-    }
-    if (--remaining->first == 0) remaining->second();
-  }
 }
 
 }  // namespace varve

@@ -21,16 +21,21 @@ constexpr uint64_t kCancelEvery = 256;
 // is given back.
 class WatchedSource final : public BlockSource {
  public:
+  explicit WatchedSource(const MergeInput& input) : input_(input) {}
+
   IterState get(const TableRef& table, BlockHandle handle, BlockKind kind, BlockRef* out) override {
-    if (std::exchange(last_table_, table->meta.number) != table->meta.number) source_ = new_direct_source();
+    if (std::exchange(last_table_, table->meta.number) != table->meta.number) {
+      source_ = new_direct_source(*input_.fs, input_.dir);
+    }
     return source_->get(table, handle, kind, out);
   }
-  Status status() const override { return source_->status(); }
+  Status status() const override { return source_ ? source_->status() : Status(); }
   uint64_t last_table() const { return last_table_; }
 
  private:
-  std::unique_ptr<BlockSource> source_ = new_direct_source();
-  uint64_t last_table_ = 0;  // no table has number 0
+  const MergeInput& input_;
+  std::unique_ptr<BlockSource> source_;  // null until the first get()
+  uint64_t last_table_ = 0;              // no table has number 0
 };
 
 // Writes the outputs. File k holds everything of [border k, border k + 1): range tombstones that lie across a
@@ -64,12 +69,13 @@ class OutputWriter {
     return input_.fs->sync_dir(input_.dir);
   }
 
-  Result<std::vector<TableRef>> open_outputs() {
+  // Each was found to be whole, and is closed again: there may be more than files may be open.
+  Result<std::vector<TableRef>> check_outputs() {
     std::vector<TableRef> tables;
     for (const TableMeta& meta : metas_) {
-      Result<TableRef> table = open_table(*input_.fs, input_.dir, meta);
+      Result<OpenTableRef> table = open_table(*input_.fs, input_.dir, meta);
       if (!table) return table.status();
-      tables.push_back(table.take());
+      tables.push_back(std::make_shared<const Table>(Table{meta}));
     }
     return tables;
   }
@@ -223,7 +229,7 @@ class MergeJob {
     VARVE_TRY(merger.finish());
     VARVE_TRY(check_cancel());
     VARVE_TRY(writer.finish());
-    Result<std::vector<TableRef>> tables = writer.open_outputs();
+    Result<std::vector<TableRef>> tables = writer.check_outputs();
     if (!tables) return tables.status();
     output_.outputs = tables.take();
     output_.count_corrections = merger.count_corrections();
@@ -240,7 +246,7 @@ class MergeJob {
         for (Sequence sequence : fragment.sequences) rules_.tombstones.add(begin, fragment.end, sequence);
       }
     }
-    WatchedSource source;
+    WatchedSource source(input_);
     for (const std::vector<TableRef>& run : input_.runs) {
       for (const TableRef& table : run) {
         output_.bytes_read += table->meta.file_size;
@@ -258,7 +264,7 @@ class MergeJob {
     std::vector<std::unique_ptr<RecordIterator>> children;
     for (const auto& memtable : input_.memtables) children.push_back(memtable->new_iterator());
     for (const std::vector<TableRef>& run : input_.runs) {
-      sources_.push_back(std::make_unique<WatchedSource>());
+      sources_.push_back(std::make_unique<WatchedSource>(input_));
       children.push_back(new_run_iterator(sources_.back().get(), &run));
       run_iterators_.push_back(children.back().get());
     }

@@ -67,7 +67,7 @@ struct MergeInput {
 struct MergeOutput {
   Status status;                  // not ok: no outputs exist any more
   uint64_t damaged_table = 0;     // not ok because this input (a file number) could not be read; else 0
-  std::vector<TableRef> outputs;  // written, synced, the directory synced, opened; in key order; disjoint
+  std::vector<TableRef> outputs;  // written, synced, the directory synced, checked; in key order; disjoint
   std::map<uint32_t, int64_t> count_corrections;
   std::vector<KeyRange> garbage;  // ascending; neighbours neither touch nor overlap
   uint64_t bytes_read = 0;

@@ -43,7 +43,7 @@ class Recovery {
  private:
   Status recover_all() {
     VARVE_TRY(prepare_directory());
-    VARVE_TRY(open_tables());
+    VARVE_TRY(find_tables());
     VARVE_TRY(replay());
     return write_manifest();
   }
@@ -91,13 +91,26 @@ class Recovery {
     return Status();
   }
 
-  Status open_tables() {
+  // Every table is there and has its size; what it holds is checked when it is first read (TableCache), so
+  // that the start takes no longer with many tables.
+  Status find_tables() {
     for (const auto& [number, added] : out_.state.tables) {
-      auto table = open_table(fs_, options_.dir, added.meta);
-      if (!table) return table.status();
-      out_.tables[number] = table.take();
+      std::string name = table_file_name(number);
+      auto size = fs_.file_size(join_path(options_.dir, name));
+      if (!size) return size.status();
+      if (*size != added.meta.file_size) {
+        return Status::corruption("{}: has {} bytes, expected {}", name, *size, added.meta.file_size);
+      }
+      out_.tables[number] = std::make_shared<const Table>(Table{added.meta});
     }
-    return Status();
+    return refuse_newer_tables();
+  }
+
+  // A newer build's tables have the highest numbers there are: the last one tells whether there are any.
+  Status refuse_newer_tables() {
+    if (out_.tables.empty()) return Status();
+    auto last = open_table(fs_, options_.dir, out_.tables.rbegin()->second->meta);
+    return last.status().code() == StatusCode::kUnsupported ? last.status() : Status();
   }
 
   Status replay() {

@@ -13,28 +13,38 @@
 
 namespace varve {
 
-// An open table. Immutable, shared by versions and jobs; reading goes through a BlockSource.
+// A table as the tree knows it: by what the manifest says. Immutable, shared by versions and jobs. There may
+// be many more of them than files may be open: a BlockSource opens what it is asked for, and while anybody
+// holds a reference the file is not removed.
 struct Table {
   TableMeta meta;
-  std::unique_ptr<ReadFile> file;
 };
 using TableRef = std::shared_ptr<const Table>;
+
+// A table whose file is open and was found to be the one meant. The file closes with the last reference; any
+// thread may read from it and let it go.
+struct OpenTable : Table {
+  std::unique_ptr<ReadFile> file;
+};
+using OpenTableRef = std::shared_ptr<const OpenTable>;
 
 std::string table_file_name(uint64_t number);  // "00000012.sst"
 
 // Reads one block: checks it before anyone looks inside, then decompresses. Any thread.
-Result<BlockRef> read_block(const Table& table, BlockHandle handle, BlockKind kind);
+Result<BlockRef> read_block(const OpenTable& table, BlockHandle handle, BlockKind kind);
 // The same from bytes already read (stored block and trailer).
-Result<BlockRef> decode_block(const Table& table, BlockHandle handle, BlockKind kind,
+Result<BlockRef> decode_block(const OpenTable& table, BlockHandle handle, BlockKind kind,
                               std::string_view stored);
 // Bytes to read for a block: its stored size and the trailer.
 size_t stored_block_size(BlockHandle handle);
 
 // Checks footer, properties and identity against `meta` and opens. Any thread; blocks.
-Result<TableRef> open_table(FileSystem& fs, const std::string& dir, TableMeta meta);
+Result<OpenTableRef> open_table(FileSystem& fs, const std::string& dir, const TableMeta& meta);
+// The same for a table that a version names, whose file must be there: its absence is damage too.
+Result<OpenTableRef> open_live_table(FileSystem& fs, const std::string& dir, const TableMeta& meta);
 // Opens a table of which nothing is known: reads the meta from its own footer and properties (tools,
 // salvage).
-Result<TableRef> open_table_file(FileSystem& fs, const std::string& path);
+Result<OpenTableRef> open_table_file(FileSystem& fs, const std::string& path);
 
 // Where a reader gets blocks from.
 class BlockSource {
@@ -45,9 +55,13 @@ class BlockSource {
   virtual Status status() const = 0;
 };
 
-// Reads blocks from the file, blocking, with readahead that doubles from 8 KiB to `readahead_max` on
-// sequential access; caches nothing. For workers and tools.
-std::unique_ptr<BlockSource> new_direct_source(size_t readahead_max = 1 << 20);
+// How many files a direct source keeps open at most.
+inline constexpr size_t kDirectSourceFiles = 32;
+// Reads blocks from the files of `dir`, blocking, with readahead that doubles from 8 KiB to `readahead_max`
+// on sequential access; caches nothing. Opens the tables it is asked for (open_live_table) and closes those
+// asked for longest ago. For workers and tools.
+std::unique_ptr<BlockSource> new_direct_source(FileSystem& fs, std::string dir,
+                                               size_t readahead_max = 1 << 20);
 
 struct TableHit {
   bool found = false;
@@ -74,7 +88,8 @@ struct TombstoneStretch {
 // keys just below it (begin < key <= end).
 IterState table_tombstone_stretch(BlockSource& source, const TableRef& table, std::string_view key,
                                   bool below, Sequence at, TombstoneStretch* stretch);
-// Adds all range tombstones of the table to *out.
+// Adds all range tombstones of a range block, of the table, to *out.
+void add_range_tombstones(const BlockRef& range_block, RangeTombstones* out);
 IterState table_range_tombstones(BlockSource& source, const TableRef& table, RangeTombstones* out);
 // All records of one table; of a sorted run of tables with disjoint bounds. source must outlive it.
 std::unique_ptr<RecordIterator> new_table_iterator(BlockSource* source, TableRef table);

@@ -12,18 +12,16 @@ namespace varve {
 namespace {
 
 constexpr size_t kFirstWindow = 8 * 1024;
-// Tables walked at the same time (a merge's inputs). More would only start their windows afresh.
-constexpr size_t kMaxStreams = 32;
 // A step forward over not more than this (a section's partitions) is still a walk.
 constexpr uint64_t kMaxGap = 64 * 1024;
 
 class DirectSource final : public BlockSource {
  public:
-  explicit DirectSource(size_t readahead_max) : readahead_max_(readahead_max) {}
+  DirectSource(FileSystem& fs, std::string dir, size_t readahead_max)
+      : fs_(fs), dir_(std::move(dir)), readahead_max_(readahead_max) {}
 
   IterState get(const TableRef& table, BlockHandle handle, BlockKind kind, BlockRef* out) override {
-    Result<BlockRef> block =
-        kind == BlockKind::kData ? read_data(table, handle) : read_block(*table, handle, kind);
+    Result<BlockRef> block = read(table->meta, handle, kind);
     if (!block) {
       status_ = block.status();
       return IterState::kError;
@@ -35,8 +33,9 @@ class DirectSource final : public BlockSource {
   Status status() const override { return status_; }
 
  private:
+  // One table and the walk through it. As many as may be open: more would only start their windows afresh.
   struct Stream {
-    TableRef table;
+    OpenTableRef table;
     Buffer bytes;  // from `start` on
     uint64_t start = 0;
     uint64_t expected = 0;  // where a walk goes on
@@ -44,29 +43,34 @@ class DirectSource final : public BlockSource {
     uint64_t last_used = 0;
   };
 
-  Stream& stream_of(const TableRef& table) {
-    auto it =
-        std::find_if(streams_.begin(), streams_.end(), [&](const Stream& s) { return s.table == table; });
+  Result<Stream*> stream_of(const TableMeta& meta) {
+    auto it = std::find_if(streams_.begin(), streams_.end(), [&](const Stream& s) {
+      return s.table->meta.number == meta.number && s.table->meta.identity == meta.identity;
+    });
     if (it == streams_.end()) {
-      if (streams_.size() < kMaxStreams) {
-        it = streams_.emplace(streams_.end());
-      } else {
-        it = std::min_element(streams_.begin(), streams_.end(),
-                              [](const Stream& a, const Stream& b) { return a.last_used < b.last_used; });
-        *it = Stream();
+      if (streams_.size() == kDirectSourceFiles) {
+        streams_.erase(
+            std::min_element(streams_.begin(), streams_.end(),
+                             [](const Stream& a, const Stream& b) { return a.last_used < b.last_used; }));
       }
-      it->table = table;
+      auto opened = open_live_table(fs_, dir_, meta);
+      if (!opened) return opened.status();
+      it = streams_.emplace(streams_.end());
+      it->table = opened.take();
       it->expected = UINT64_MAX;
     }
     it->last_used = ++clock_;
-    return *it;
+    return &*it;
   }
 
-  Result<BlockRef> read_data(const TableRef& table, BlockHandle handle) {
-    if (readahead_max_ == 0 || !handle_fits(handle, table->meta.file_size)) {
-      return read_block(*table, handle, BlockKind::kData);
-    }
-    Stream& stream = stream_of(table);
+  Result<BlockRef> read(const TableMeta& meta, BlockHandle handle, BlockKind kind) {
+    auto stream = stream_of(meta);
+    if (!stream) return stream.status();
+    bool walks = kind == BlockKind::kData && readahead_max_ > 0 && handle_fits(handle, meta.file_size);
+    return walks ? read_data(**stream, handle) : read_block(*(*stream)->table, handle, kind);
+  }
+
+  Result<BlockRef> read_data(Stream& stream, BlockHandle handle) {
     size_t need = stored_block_size(handle);
     bool inside = handle.offset >= stream.start && handle.offset - stream.start <= stream.bytes.size() &&
                   need <= stream.bytes.size() - (handle.offset - stream.start);
@@ -77,12 +81,12 @@ class DirectSource final : public BlockSource {
       VARVE_TRY(fill(stream, handle.offset, need));
     }
     stream.expected = handle.offset + need;
-    return decode_block(*table, handle, BlockKind::kData,
+    return decode_block(*stream.table, handle, BlockKind::kData,
                         stream.bytes.view().substr(handle.offset - stream.start, need));
   }
 
   Status fill(Stream& stream, uint64_t offset, size_t need) {
-    const Table& table = *stream.table;
+    const OpenTable& table = *stream.table;
     uint64_t left = table.meta.file_size - offset;
     auto size = static_cast<size_t>(std::min<uint64_t>(left, std::max(need, stream.window)));
     stream.start = offset;
@@ -99,7 +103,9 @@ class DirectSource final : public BlockSource {
     return Status();
   }
 
-  size_t readahead_max_;
+  FileSystem& fs_;
+  const std::string dir_;
+  const size_t readahead_max_;
   std::vector<Stream> streams_;
   uint64_t clock_ = 0;
   Status status_;
@@ -107,8 +113,8 @@ class DirectSource final : public BlockSource {
 
 }  // namespace
 
-std::unique_ptr<BlockSource> new_direct_source(size_t readahead_max) {
-  return std::make_unique<DirectSource>(readahead_max);
+std::unique_ptr<BlockSource> new_direct_source(FileSystem& fs, std::string dir, size_t readahead_max) {
+  return std::make_unique<DirectSource>(fs, std::move(dir), readahead_max);
 }
 
 }  // namespace varve

@@ -53,7 +53,7 @@ RangeEntry decode_range(Tag tag, std::string_view value) {
 
 class Dumper {
  public:
-  Dumper(const Table& table, bool records, const std::function<void(std::string_view)>& out)
+  Dumper(const OpenTable& table, bool records, const std::function<void(std::string_view)>& out)
       : table_(table), records_(records), out_(out) {}
 
   Status run() {
@@ -141,7 +141,7 @@ class Dumper {
     return it.status();
   }
 
-  const Table& table_;
+  const OpenTable& table_;
   bool records_;
   const std::function<void(std::string_view)>& out_;
 };
@@ -149,7 +149,7 @@ class Dumper {
 // Walks everything and counts it again.
 class Checker {
  public:
-  Checker(const Table& table, std::string name, const std::function<void(const std::string&)>& problem)
+  Checker(const OpenTable& table, std::string name, const std::function<void(const std::string&)>& problem)
       : table_(table), name_(std::move(name)), problem_(problem) {}
 
   void run() {
@@ -301,7 +301,7 @@ class Checker {
     if (end != blocks_end) report("blocks end at {}, the footer begins at {}", end, blocks_end);
   }
 
-  const Table& table_;
+  const OpenTable& table_;
   std::string name_;
   const std::function<void(const std::string&)>& problem_;
   bool complete_ = true;

@@ -28,11 +28,11 @@ std::string_view file_name(const ReadFile& file) {
   return path.substr(path.rfind('/') + 1);
 }
 
-Status bad_block(const Table& table, BlockHandle handle, std::string_view why) {
+Status bad_block(const OpenTable& table, BlockHandle handle, std::string_view why) {
   return Status::corruption("{}: block at {}: {}", file_name(*table.file), handle.offset, why);
 }
 
-bool content_is_valid(const Table& table, BlockKind kind, std::string_view raw) {
+bool content_is_valid(const OpenTable& table, BlockKind kind, std::string_view raw) {
   switch (kind) {
     case BlockKind::kData:
     case BlockKind::kIndex:
@@ -53,7 +53,7 @@ bool content_is_valid(const Table& table, BlockKind kind, std::string_view raw) 
 
 // The whole content is looked at here, once, on the worker that read it: so lookups on the owner's thread
 // meet only well-formed blocks.
-Result<BlockRef> decode_block(const Table& table, BlockHandle handle, BlockKind kind,
+Result<BlockRef> decode_block(const OpenTable& table, BlockHandle handle, BlockKind kind,
                               std::string_view stored) {
   if (stored.size() != stored_block_size(handle)) return bad_block(table, handle, "cut short");
   std::string_view content = stored.substr(0, handle.size);
@@ -68,7 +68,7 @@ Result<BlockRef> decode_block(const Table& table, BlockHandle handle, BlockKind 
   return BlockRef(new Block(std::move(raw), kind));
 }
 
-Result<BlockRef> read_block(const Table& table, BlockHandle handle, BlockKind kind) {
+Result<BlockRef> read_block(const OpenTable& table, BlockHandle handle, BlockKind kind) {
   if (!handle_fits(handle, table.meta.file_size)) return bad_block(table, handle, "outside of the file");
   Buffer stored;
   Status read = table.file->read_at(handle.offset, stored_block_size(handle), &stored);
@@ -82,10 +82,10 @@ Result<BlockRef> read_block(const Table& table, BlockHandle handle, BlockKind ki
 namespace {
 
 // Opens the file at `path` and learns everything from the file itself.
-Result<std::shared_ptr<Table>> open_and_check(FileSystem& fs, const std::string& path) {
+Result<std::shared_ptr<OpenTable>> open_and_check(FileSystem& fs, const std::string& path) {
   auto opened = fs.open_read(path);
   if (!opened) return opened.status();
-  auto table = std::make_shared<Table>();
+  auto table = std::make_shared<OpenTable>();
   table->file = opened.take();
   const ReadFile& file = *table->file;
   uint64_t size = file.size();
@@ -118,11 +118,11 @@ Result<std::shared_ptr<Table>> open_and_check(FileSystem& fs, const std::string&
 
 }  // namespace
 
-Result<TableRef> open_table(FileSystem& fs, const std::string& dir, TableMeta meta) {
+Result<OpenTableRef> open_table(FileSystem& fs, const std::string& dir, const TableMeta& meta) {
   auto table = open_and_check(fs, join_path(dir, table_file_name(meta.number)));
   if (!table) return table.status();
   const TableMeta& found = (*table)->meta;
-  if (found == meta) return TableRef(table.take());
+  if (found == meta) return OpenTableRef(table.take());
   std::string name = table_file_name(meta.number);
   if (found.identity != meta.identity || found.number != meta.number) {
     return Status::corruption("{}: is another table ({} {}, expected {} {})", name, found.number,
@@ -134,10 +134,19 @@ Result<TableRef> open_table(FileSystem& fs, const std::string& dir, TableMeta me
   return Status::corruption("{}: properties are not those in the manifest", name);
 }
 
-Result<TableRef> open_table_file(FileSystem& fs, const std::string& path) {
+Result<OpenTableRef> open_live_table(FileSystem& fs, const std::string& dir, const TableMeta& meta) {
+  auto table = open_table(fs, dir, meta);
+  if (!table && table.status().is_not_found()) {
+    return Status::corruption("{}: the file is gone ({})", table_file_name(meta.number),
+                              table.status().message());
+  }
+  return table;
+}
+
+Result<OpenTableRef> open_table_file(FileSystem& fs, const std::string& path) {
   auto table = open_and_check(fs, path);
   if (!table) return table.status();
-  return TableRef(table.take());
+  return OpenTableRef(table.take());
 }
 
 namespace {
@@ -225,6 +234,22 @@ IterState table_get(BlockSource& source, const TableRef& table, std::string_view
 
 namespace {
 
+// Opens the table's range block; kEnd when it has none.
+IterState open_range_block(BlockSource& source, const TableRef& table, BlockRef* block, BlockIterator* it) {
+  if (table->meta.range_block.size == 0) return IterState::kEnd;
+  IterState state = source.get(table, table->meta.range_block, BlockKind::kRange, block);
+  if (state == IterState::kValid) it->open((*block)->bytes());
+  return state;
+}
+
+// Where the fragment at which the iterator stands ends; *sequences: what visit_sequences reads.
+std::string_view fragment_end(const BlockIterator& it, std::string_view* sequences) {
+  std::string_view end;
+  *sequences = it.value();
+  VARVE_CHECK(get_length_prefixed(sequences, &end));
+  return end;
+}
+
 // Calls `visit` for each sequence of a fragment, newest first, until it returns false.
 template <class Visit>
 void visit_sequences(Tag tag, std::string_view rest, Visit visit) {
@@ -238,17 +263,26 @@ void visit_sequences(Tag tag, std::string_view rest, Visit visit) {
   }
 }
 
+// The newest sequence <= at of a fragment; 0 when there is none.
+Sequence newest_visible(Tag tag, std::string_view sequences, Sequence at) {
+  Sequence newest = 0;
+  visit_sequences(tag, sequences, [&](Sequence sequence) {
+    if (sequence <= at) newest = sequence;
+    return sequence > at;
+  });
+  return newest;
+}
+
 }  // namespace
 
 IterState table_covering(BlockSource& source, const TableRef& table, std::string_view key, Sequence at,
                          Sequence* covering) {
   *covering = 0;
-  if (table->meta.range_block.size == 0) return IterState::kValid;
   BlockRef block;
-  IterState state = source.get(table, table->meta.range_block, BlockKind::kRange, &block);
-  if (state != IterState::kValid) return state;
+  BlockIterator it;
+  IterState state = open_range_block(source, table, &block, &it);
+  if (state != IterState::kValid) return state == IterState::kEnd ? IterState::kValid : state;
   // The last fragment that begins at or before key.
-  BlockIterator it(block->bytes());
   it.seek(key);
   if (it.state() == IterState::kEnd)
     it.seek_to_last();
@@ -256,25 +290,19 @@ IterState table_covering(BlockSource& source, const TableRef& table, std::string
     it.prev();
   VARVE_CHECK(it.state() != IterState::kError);
   if (!it.valid()) return IterState::kValid;
-  std::string_view rest = it.value(), end;
-  VARVE_CHECK(get_length_prefixed(&rest, &end));
-  if (key >= end) return IterState::kValid;
-  visit_sequences(it.tag(), rest, [&](Sequence sequence) {
-    if (sequence <= at) *covering = sequence;
-    return sequence > at;
-  });
+  std::string_view sequences;
+  if (key < fragment_end(it, &sequences)) *covering = newest_visible(it.tag(), sequences, at);
   return IterState::kValid;
 }
 
 IterState table_tombstone_stretch(BlockSource& source, const TableRef& table, std::string_view key,
                                   bool below, Sequence at, TombstoneStretch* stretch) {
   *stretch = TombstoneStretch();
-  if (table->meta.range_block.size == 0) return IterState::kValid;
   BlockRef block;
-  IterState state = source.get(table, table->meta.range_block, BlockKind::kRange, &block);
-  if (state != IterState::kValid) return state;
+  BlockIterator it;
+  IterState state = open_range_block(source, table, &block, &it);
+  if (state != IterState::kValid) return state == IterState::kEnd ? IterState::kValid : state;
   // The first fragment behind the place, then the one in front of it.
-  BlockIterator it(block->bytes());
   it.seek(key);
   if (!below && it.valid() && it.key() == key) it.next();
   if (it.valid()) {
@@ -285,37 +313,35 @@ IterState table_tombstone_stretch(BlockSource& source, const TableRef& table, st
   }
   VARVE_CHECK(it.state() != IterState::kError);
   if (!it.valid()) return IterState::kValid;
-  std::string_view rest = it.value(), end;
-  VARVE_CHECK(get_length_prefixed(&rest, &end));
+  std::string_view sequences, end = fragment_end(it, &sequences);
   if (below ? key > end : key >= end) {
     stretch->begin = end;
     return IterState::kValid;
   }
   stretch->begin = it.key();
   stretch->end = end;
-  visit_sequences(it.tag(), rest, [&](Sequence sequence) {
-    if (sequence <= at) stretch->sequence = sequence;
-    return sequence > at;
-  });
+  stretch->sequence = newest_visible(it.tag(), sequences, at);
   return IterState::kValid;
+}
+
+void add_range_tombstones(const BlockRef& range_block, RangeTombstones* out) {
+  BlockIterator it(range_block->bytes());
+  for (it.seek_to_first(); it.valid(); it.next()) {
+    std::string_view sequences, end = fragment_end(it, &sequences);
+    visit_sequences(it.tag(), sequences, [&](Sequence sequence) {
+      out->add(it.key(), end, sequence);
+      return true;
+    });
+  }
+  VARVE_CHECK(it.state() == IterState::kEnd);
 }
 
 IterState table_range_tombstones(BlockSource& source, const TableRef& table, RangeTombstones* out) {
   if (table->meta.range_block.size == 0) return IterState::kValid;
   BlockRef block;
   IterState state = source.get(table, table->meta.range_block, BlockKind::kRange, &block);
-  if (state != IterState::kValid) return state;
-  BlockIterator it(block->bytes());
-  for (it.seek_to_first(); it.valid(); it.next()) {
-    std::string_view rest = it.value(), end;
-    VARVE_CHECK(get_length_prefixed(&rest, &end));
-    visit_sequences(it.tag(), rest, [&](Sequence sequence) {
-      out->add(it.key(), end, sequence);
-      return true;
-    });
-  }
-  VARVE_CHECK(it.state() == IterState::kEnd);
-  return IterState::kValid;
+  if (state == IterState::kValid) add_range_tombstones(block, out);
+  return state;
 }
 
 }  // namespace varve

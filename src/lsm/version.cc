@@ -208,7 +208,9 @@ VersionRef apply_edit(const Version& base, const VersionEdit& edit,
     put_run(version.get(), place.first, change_run(place.second, nullptr, std::move(change)));
   }
   for (uint64_t number : edit.quarantined) version->quarantined.push_back(number);
-  std::sort(version->quarantined.begin(), version->quarantined.end());
+  auto& quarantined = version->quarantined;
+  std::sort(quarantined.begin(), quarantined.end());
+  quarantined.erase(std::unique(quarantined.begin(), quarantined.end()), quarantined.end());
   return version;
 }
 

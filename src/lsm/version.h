@@ -53,9 +53,9 @@ struct Version {
 };
 using VersionRef = std::shared_ptr<const Version>;
 
-// The version with these tables. `tables` must hold an open table for each one the state names.
+// The version with these tables. `tables` must hold each one the state names.
 VersionRef make_version(const ManifestState& state, const std::map<uint64_t, TableRef>& tables);
-// The version after `edit`; `added` holds the open tables the edit adds (a moved table may be looked up in
+// The version after `edit`; `added` holds the tables the edit adds (a moved table may be looked up in
 // `base`).
 VersionRef apply_edit(const Version& base, const VersionEdit& edit,
                       const std::map<uint64_t, TableRef>& added);

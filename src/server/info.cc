@@ -212,6 +212,11 @@ void add_reads(const EngineStats& engine, Lines* lines) {
   lines->add("cache_hits", engine.cache_hits);
   lines->add("cache_misses", engine.cache_misses);
   lines->fixed("cache_hit_rate", ratio(static_cast<double>(engine.cache_hits), lookups), 4);
+  lines->add("open_tables", engine.open_tables);
+  lines->add("open_tables_max", engine.open_tables_max);
+  lines->add("open_tables_bytes", engine.open_tables_bytes);
+  lines->add("table_opens", engine.table_opens);
+  lines->add("table_open_errors", engine.table_open_errors);
   lines->add("block_reads", engine.block_reads);
   lines->add("block_reads_nowait", engine.nowait_reads);
   lines->add("block_read_bytes", engine.block_read_bytes);

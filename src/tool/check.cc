@@ -147,7 +147,7 @@ class Checker {
 
   // For one key, what stands above is newer than what stands below. Walks all runs together.
   Status check_order() {
-    auto source = new_direct_source();
+    auto source = new_direct_source(fs_, dir_);
     RangeTombstones ranges;
     std::vector<RunReader> runs;
     VARVE_TRY(open_runs(source.get(), &runs, &ranges));
@@ -182,7 +182,9 @@ class Checker {
       auto table = open_table(fs_, dir_, added.meta);
       if (!table) return table.status();
       if (table_range_tombstones(*source, *table, ranges) != IterState::kValid) return source->status();
-      placed[{added.place.level, UINT64_MAX - added.place.run}].push_back(*table);
+      // Closed again: there may be more than may be open.
+      placed[{added.place.level, UINT64_MAX - added.place.run}].push_back(
+          std::make_shared<const Table>(Table{added.meta}));
     }
     for (auto& [place, tables] : placed) {
       std::sort(tables.begin(), tables.end(),

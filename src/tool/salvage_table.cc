@@ -18,7 +18,7 @@ constexpr uint64_t kSearchWindow = 256 * 1024;
 
 class Survey {
  public:
-  Survey(TableRef table, std::string name, RangeTombstones* ranges, Losses* losses)
+  Survey(OpenTableRef table, std::string name, RangeTombstones* ranges, Losses* losses)
       : table_(std::move(table)), name_(std::move(name)), ranges_(*ranges), losses_(*losses) {}
 
   std::vector<BlockHandle> run() {
@@ -54,11 +54,10 @@ class Survey {
   }
 
   void read_ranges() {
-    auto source = new_direct_source(0);
-    if (table_range_tombstones(*source, table_, &ranges_) == IterState::kValid) return;
-    losses_.add(
-        fmt::format("{} (range deletes; what they deleted may come back)", source->status().message()),
-        bounds(table_->meta));
+    auto block = read_block(*table_, table_->meta.range_block, BlockKind::kRange);
+    if (block) return add_range_tombstones(*block, &ranges_);
+    losses_.add(fmt::format("{} (range deletes; what they deleted may come back)", block.status().message()),
+                bounds(table_->meta));
   }
 
   // A partition that cannot be read leaves a gap, which is searched.
@@ -168,7 +167,7 @@ class Survey {
     return std::string(it.key());
   }
 
-  TableRef table_;
+  OpenTableRef table_;
   std::string name_;
   RangeTombstones& ranges_;
   Losses& losses_;
@@ -179,8 +178,8 @@ class Survey {
 };
 
 // The table by its own footer, or by what the manifest says of it.
-Result<TableRef> open_somehow(FileSystem& fs, const std::string& path, const TableMeta* named,
-                              Losses* losses) {
+Result<OpenTableRef> open_somehow(FileSystem& fs, const std::string& path, const TableMeta* named,
+                                  Losses* losses) {
   auto opened = open_table_file(fs, path);
   bool mine = opened && (named == nullptr || ((*opened)->meta.identity == named->identity &&
                                               (*opened)->meta.number == named->number));
@@ -190,10 +189,10 @@ Result<TableRef> open_somehow(FileSystem& fs, const std::string& path, const Tab
   auto file = fs.open_read(path);
   if (!file) return file.status();
   losses->note(opened.status().message() + " (read by what the manifest says of it)");
-  auto table = std::make_shared<Table>();
+  auto table = std::make_shared<OpenTable>();
   table->meta = *named;
   table->file = file.take();
-  return TableRef(std::move(table));
+  return OpenTableRef(std::move(table));
 }
 
 }  // namespace

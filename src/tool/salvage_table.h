@@ -15,7 +15,7 @@
 namespace varve::tool {
 
 struct SurveyedTable {
-  TableRef table;
+  OpenTableRef table;
   std::vector<BlockHandle> data;  // intact data blocks, in key order
 };
 

@@ -63,7 +63,7 @@ int refusals(test::BytesFs& fs, const Sample& sample, const std::string& damaged
   fs.bytes(kPath) = damaged;
   auto table = open_table(fs, "/", sample.meta);
   if (!table) return is_honest(table.status()) ? 1 : -1;
-  auto source = new_direct_source();
+  auto source = new_direct_source(fs, "/");
   int refused = 0;
   for (size_t i = 0; i < sample.records.size(); i += static_cast<size_t>(every)) {
     const auto& [key, value] = sample.records[i];

@@ -41,7 +41,7 @@ class Run {
     MergeRules rules{in_.snapshots, in_.deeper, memtable_->range_tombstones(), nullptr};
     std::vector<std::string> expected = merged(rules), found;
     RangeTombstones kept = kept_tombstones(rules), found_tombstones;
-    auto source = new_direct_source();
+    auto source = new_direct_source(fs_, "/db");
     for (size_t i = 0; i < out.outputs.size(); ++i) {
       const TableRef& table = out.outputs[i];
       KeyRange range = bounds(table->meta);

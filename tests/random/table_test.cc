@@ -176,9 +176,9 @@ void check_walks(RecordIterator& it, const Model& model, Random& random,
   }
 }
 
-void check_gets(const TableRef& table, const Model& model, Random& random,
+void check_gets(FileSystem& fs, const TableRef& table, const Model& model, Random& random,
                 const std::vector<std::string>& questions) {
-  auto source = new_direct_source(random.one_in(2) ? 0 : 64 * 1024);
+  auto source = new_direct_source(fs, "/", random.one_in(2) ? 0 : 64 * 1024);
   RangeTombstones all;
   REQUIRE(table_range_tombstones(*source, table, &all) == IterState::kValid);
   for (const std::string& key : questions) {
@@ -231,8 +231,8 @@ TEST_CASE("tables answer as a sorted vector does") {
     CHECK(meta->records == model.records.size());
     CHECK(meta->range_deletes == model.deleted.size());
     auto questions = random_questions(random, model, 200);
-    check_gets(*table, model, random, questions);
-    auto source = new_direct_source();
+    check_gets(fs, *table, model, random, questions);
+    auto source = new_direct_source(fs, "/");
     auto it = new_table_iterator(source.get(), *table);
     check_walks(*it, model, random, questions);
   }
@@ -279,7 +279,7 @@ TEST_CASE("runs walk as a sorted vector does") {
       REQUIRE(table.ok());
       run.push_back(table.take());
     }
-    auto source = new_direct_source();
+    auto source = new_direct_source(fs, "/");
     auto it = new_run_iterator(source.get(), &run);
     check_walks(*it, model, random, random_questions(random, model, 200));
   }

@@ -60,7 +60,11 @@ Status CrashFs::Verdict::outcome(Call call, const std::string& path) const {
 
 struct CrashFs::Reader final : ReadFile {
   Reader(CrashFs* o, std::string p, std::shared_ptr<MemFile> f)
-      : owner(o), name(std::move(p)), file(std::move(f)), life(o->life_), length(file->content().size()) {}
+      : owner(o), name(std::move(p)), file(std::move(f)), life(o->life_), length(file->content().size()) {
+    // With the owner's mutex held.
+    counts->most = std::max<uint64_t>(counts->most, ++counts->now);
+  }
+  ~Reader() override { --counts->now; }
 
   Status read_at(uint64_t offset, size_t n, Buffer* out) const override {
     std::lock_guard<std::mutex> hold(owner->mutex_);
@@ -97,6 +101,7 @@ struct CrashFs::Reader final : ReadFile {
   }
 
   CrashFs* const owner;
+  const std::shared_ptr<OpenReaders> counts = owner->open_readers_;
   const std::string name;
   const std::shared_ptr<MemFile> file;
   const uint64_t life;

@@ -16,6 +16,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -100,6 +101,11 @@ class CrashFs final : public FileSystem {
   uint64_t calls(std::optional<Call> call = {}) const;
   uint64_t changes() const;  // calls that are is_change()
 
+  // Files open for reading now, and the most there were at once since the last forget_open().
+  uint64_t open_readers() const { return open_readers_->now; }
+  uint64_t most_open_readers() const { return open_readers_->most; }
+  void forget_open() { open_readers_->most = open_readers_->now.load(); }
+
   // All files together may hold this many bytes; UINT64_MAX: no limit. May be below what they hold already.
   void set_space(uint64_t bytes);
   uint64_t used_space() const;
@@ -181,6 +187,11 @@ class CrashFs final : public FileSystem {
   bool crashed_ = false;
   std::vector<Armed> faults_;
   uint64_t faults_fired_ = 0;
+  struct OpenReaders {
+    std::atomic<uint64_t> now = 0;
+    std::atomic<uint64_t> most = 0;
+  };
+  std::shared_ptr<OpenReaders> open_readers_ = std::make_shared<OpenReaders>();
   std::array<uint64_t, kCallCount> calls_ = {};
   uint64_t space_ = UINT64_MAX;
   std::map<std::string, uint64_t> locks_;  // held path -> the holder's number

@@ -49,6 +49,7 @@ void EngineWorld::draw_options() {
   options_.log_segment_size = 4096 * (16 + random_.below(48));
   options_.log_max_bytes = options_.log_segment_size * (5 + random_.below(8));
   options_.block_cache_size = random_.below(128 * 1024);
+  options_.table_cache_files = 1 + random_.below(random_.one_in(2) ? 3 : 50);
   options_.table_size = 2048 + random_.below(32 * 1024);
   options_.base_level_size = 4096 + random_.below(64 * 1024);
   options_.level_multiplier = 2 + static_cast<int>(random_.below(5));

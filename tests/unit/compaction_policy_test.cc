@@ -35,7 +35,7 @@ Shape parse_shape(const std::vector<std::string>& lines) {
   for (const std::string& line : lines) {
     std::istringstream in(line);
     std::string word;
-    in >> word;
+    if (!(in >> word)) continue;
     int level = word[1] - '0';
     uint64_t run = 1000;
     while (in >> word) {
@@ -190,6 +190,24 @@ TEST_CASE("compaction policy: drawn shapes") {
     }
     return "unknown step";
   });
+}
+
+// Each run that a job merges is an open file.
+TEST_CASE("compaction policy: a job reads a bounded number of runs") {
+  for (const char* below : {"", "L6: 1[a-z]:10!"}) {
+    CAPTURE(below);
+    std::string line = "L0:";
+    for (int number = 1000; number > 800; --number) {
+      line += fmt::format("{} {}[a-z]:1", number == 1000 ? "" : " |", number);
+    }
+    VersionRef version = parse_shape({line, below}).version();
+    CompactionOptions options;
+    auto pick = pick_compaction(*version, {}, options);
+    REQUIRE(pick);
+    CHECK(pick->inputs.size() == kJobRunsMax);
+    // The oldest ones if they go down, neighbours if they stay.
+    CHECK(pick->output_level == (*below == '\0' ? 6 : 0));
+  }
 }
 
 TEST_CASE("compaction policy: on drawn trees it comes to rest and keeps newer above older") {

@@ -41,6 +41,11 @@ InfoData example() {
   engine.blind_records = 7;
   engine.cache_hits = 3;
   engine.cache_misses = 1;
+  engine.open_tables = 5;
+  engine.open_tables_max = 8;
+  engine.open_tables_bytes = 4000;
+  engine.table_opens = 9;
+  engine.table_open_errors = 1;
   engine.log_groups = 4;
   engine.log_batches = 10;
   engine.log_syncs = 4;

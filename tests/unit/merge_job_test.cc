@@ -55,9 +55,9 @@ struct Fixture {
 };
 
 // "a#9 put x; [b,d) 7", one line for each table, with its bounds.
-std::string describe(const std::vector<TableRef>& tables) {
+std::string describe(Fixture& f, const std::vector<TableRef>& tables) {
   std::string out;
-  auto source = new_direct_source();
+  auto source = new_direct_source(f.fs, f.dir.path());
   for (const TableRef& table : tables) {
     KeyRange range = bounds(table->meta);
     out += fmt::format("[{},{}{}", range.begin, range.end, range.end_inclusive ? "]:" : "):");
@@ -80,7 +80,7 @@ size_t file_count(Fixture& f) {
 TEST_CASE("a flush writes what the memtable holds") {
   Fixture f;
   auto tables = f.flush({"b#1 put x", "a#2 put y", "[d,e)#3", "c#4 blind put z"});
-  CHECK(describe(tables) == "[a,e): a#2 put y; b#1 put x; c#4 blind put z; [d,e) 3\n");
+  CHECK(describe(f, tables) == "[a,e): a#2 put y; b#1 put x; c#4 blind put z; [d,e) 3\n");
   CHECK(tables[0]->meta.number == 1);
   CHECK(tables[0]->meta.blind == 1);
 }
@@ -93,13 +93,13 @@ TEST_CASE("a flush of nothing writes nothing") {
 
 TEST_CASE("files of range tombstones only") {
   Fixture f;
-  CHECK(describe(f.flush({"[a,c)#3", "[x,z)#4"})) == "[a,z): [a,c) 3; [x,z) 4\n");
+  CHECK(describe(f, f.flush({"[a,c)#3", "[x,z)#4"})) == "[a,z): [a,c) 3; [x,z) 4\n");
 }
 
 TEST_CASE("outputs are cut between keys, and range tombstones with them") {
   Fixture f;
   auto tables = f.flush({"[a,z)#1", "b#2 put x", "d#3 put x", "f#4 put x"}, 1);
-  CHECK(describe(tables) ==
+  CHECK(describe(f, tables) ==
         "[a,d): b#2 put x; [a,d) 1\n"
         "[d,f): d#3 put x; [d,f) 1\n"
         "[f,z): f#4 put x; [f,z) 1\n");
@@ -108,7 +108,7 @@ TEST_CASE("outputs are cut between keys, and range tombstones with them") {
 TEST_CASE("a range tombstone around the last records stays with them") {
   Fixture f;
   auto tables = f.flush({"[a,m)#1", "b#2 put x", "[p,q)#3", "x#4 put x"}, 1);
-  CHECK(describe(tables) == "[a,m): b#2 put x; [a,m) 1\n[p,q): [p,q) 3\n[x,x]: x#4 put x;\n");
+  CHECK(describe(f, tables) == "[a,m): b#2 put x; [a,m) 1\n[p,q): [p,q) 3\n[x,x]: x#4 put x;\n");
 }
 
 TEST_CASE("versions of one key stay together") {
@@ -122,7 +122,7 @@ TEST_CASE("versions of one key stay together") {
   in.deeper = {{KeyRange{"a", "z", true}}};
   MergeOutput out = run_merge(in);
   REQUIRE(out.status.ok());
-  CHECK(describe(out.outputs) == "[a,a]: a#5 put new; a#1 put old;\n[b,b]: b#6 put new; b#2 put old;\n");
+  CHECK(describe(f, out.outputs) == "[a,a]: a#5 put new; a#1 put old;\n[b,b]: b#6 put new; b#2 put old;\n");
   CHECK(out.records_in == 4);
   CHECK(out.records_out == 4);
   CHECK(out.bytes_read == newer[0]->meta.file_size + older[0]->meta.file_size);
@@ -132,7 +132,7 @@ TEST_CASE("versions of one key stay together") {
 TEST_CASE("many range tombstones and few records are cut as well") {
   Fixture f;
   auto tables = f.flush({"[a,b)#1", "[c,d)#2", "e#3 put x", "[f,g)#4", "[h,i)#5"}, 1);
-  CHECK(describe(tables) ==
+  CHECK(describe(f, tables) ==
         "[a,b): [a,b) 1\n[c,d): [c,d) 2\n[e,e]: e#3 put x;\n[f,g): [f,g) 4\n[h,i): [h,i) 5\n");
 }
 
@@ -163,7 +163,7 @@ TEST_CASE("outputs are cut where they overlap much of the level below") {
   in.deeper = {{KeyRange{"a", "z", true}}};
   MergeOutput out = run_merge(in);
   REQUIRE(out.status.ok());
-  CHECK(describe(out.outputs) ==
+  CHECK(describe(f, out.outputs) ==
         "[a,b]: a#5 put y; b#6 put y;\n[d,f]: d#7 put y; f#8 put y;\n[h,h]: h#9 put y;\n");
 }
 
@@ -173,7 +173,7 @@ TEST_CASE("a full merge to the bottom leaves neither deletes nor range tombstone
   in.runs = {f.flush({"a#9 delete", "[c,e)#10"}), f.flush({"a#1 put x", "b#2 put x", "c#3 put x"}, 1)};
   MergeOutput out = run_merge(in);
   REQUIRE(out.status.ok());
-  CHECK(describe(out.outputs) == "[b,b]: b#2 put x;\n");
+  CHECK(describe(f, out.outputs) == "[b,b]: b#2 put x;\n");
   in = f.input();
   in.runs = {f.flush({"b#11 delete"}), out.outputs};
   out = run_merge(in);
@@ -194,11 +194,11 @@ TEST_CASE("a collection that moved survives the range it came from") {
   in.table.inspector = &inspector;
   std::vector<TableRef> below = f.flush({"0a#5 put 7", "0b#6 put 8"});
   std::vector<TableRef> above = f.flush({"0a#10 delete", "1a#11 put 7", "[0,1)#20"});
-  CHECK(describe(above) == "[0,1a]: 0a#10 delete; 1a#11 put 7; [0,1) 20\n");
+  CHECK(describe(f, above) == "[0,1a]: 0a#10 delete; 1a#11 put 7; [0,1) 20\n");
   in.runs = {above, below};
   MergeOutput out = run_merge(in);
   REQUIRE(out.status.ok());
-  CHECK(describe(out.outputs) == "[1a,1a]: 1a#11 put 7;\n");
+  CHECK(describe(f, out.outputs) == "[1a,1a]: 1a#11 put 7;\n");
   CHECK(out.garbage == std::vector<KeyRange>{{"<8", "<8~"}});
 }
 
