@@ -84,8 +84,9 @@ struct Config {
   bool accept_loss = false;
 
   // --- engine (EngineOptions has the meanings) ---
-  uint64_t memtable_size = 0;     // 0: from maxmemory
-  uint64_t block_cache_size = 0;  // 0: what maxmemory leaves
+  uint64_t memtable_size = 0;      // 0: from maxmemory
+  uint64_t block_cache_size = 0;   // 0: what maxmemory leaves
+  uint64_t table_cache_files = 0;  // 0: what clients leave (descriptor_plan.h)
   int max_frozen_memtables = 2;
   uint64_t log_segment_size = 32 << 20;
   uint64_t log_max_size = 1ull << 30;

@@ -350,6 +350,8 @@ void add_engine_settings(std::vector<Setting>& all) {
   all.push_back(memory("memtable-size", kChangeable, &Config::memtable_size, kMb, kGb, "from maxmemory"));
   all.push_back(memory("block-cache-size", kChangeable, &Config::block_cache_size, 4 * kMb, kUnbounded,
                        "what maxmemory leaves"));
+  all.push_back(integer("table-cache-files", kChangeable, &Config::table_cache_files, 0,
+                        std::numeric_limits<uint32_t>::max()));
   all.push_back(integer("max-frozen-memtables", kFixed, &Config::max_frozen_memtables, 1, 16));
   all.push_back(memory("log-segment-size", kFixed, &Config::log_segment_size, kMb, kGb));
   all.push_back(memory("log-max-size", kFixed, &Config::log_max_size, 4 * kMb, 64 * kGb));

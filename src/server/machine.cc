@@ -117,11 +117,13 @@ CpuTimes cpu_times() {
   return times;
 }
 
-uint64_t raise_file_limit() {
+uint64_t raise_file_limit(uint64_t wanted) {
   rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
-  if (limit.rlim_cur < limit.rlim_max) {
-    rlimit raised = {limit.rlim_max, limit.rlim_max};
+  // Above the hard limit only for the privileged, so the hard limit itself is the second try.
+  for (rlim_t target : {std::max<rlim_t>(wanted, limit.rlim_max), limit.rlim_max}) {
+    if (limit.rlim_cur >= target) break;
+    rlimit raised = {target, target};
     if (setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
   }
   return limit.rlim_cur;

@@ -23,8 +23,9 @@ struct CpuTimes {
 // Called on the loop's thread, which is then the main one.
 CpuTimes cpu_times();
 
-// Raises the soft limit of open files to the hard one and returns it.
-uint64_t raise_file_limit();
+// Raises the limit of open files to the hard one, or to `wanted` where that is more and the system lets this
+// process; returns it.
+uint64_t raise_file_limit(uint64_t wanted);
 
 std::string operating_system();  // "Linux 6.1.0 x86_64"
 std::string executable_path();

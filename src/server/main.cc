@@ -55,7 +55,8 @@ int serve(const CommandLine& line) {
   log_notice("varve {} starts, data in {}, maxmemory {} MB (block cache {} MB, memtables {} x {} MB)",
              VARVE_VERSION, config.dir, plan->maxmemory >> 20, plan->block_cache >> 20,
              config.max_frozen_memtables + 1, plan->memtable >> 20);
-  Server server(configuration.take(), *plan, raise_file_limit(), posix_file_system(), system_clock());
+  uint64_t open_files = raise_file_limit(descriptors_wanted(config, *plan));
+  Server server(configuration.take(), *plan, open_files, posix_file_system(), system_clock());
   if (Status started = server.start(); !started.ok()) {
     log_warning("cannot start: {}", started.message());
     return fail(started);

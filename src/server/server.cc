@@ -24,8 +24,6 @@ constexpr int64_t kDrainUs = 1'000'000;
 constexpr uint64_t kLeastMaxBulk = 64 * 1024;
 // A reply that is not streamed: one client's part of the memory of all.
 constexpr uint64_t kMaxReply = 64 << 20;
-// Descriptors for the log, tables and the rest, never given to clients.
-constexpr uint64_t kReservedFiles = 256;
 
 std::string hex_id(uint64_t seed) {
   Random random(seed);
@@ -155,6 +153,7 @@ void Server::accept(UvSocket* socket, Peer peer) {
 
 void Server::open_engine() {
   EngineOptions options = engine_options(config(), plan_);
+  options.table_cache_files = descriptors(config()).tables;
   options.fs = &fs_;
   options.executor = executor_.get();
   options.clock = &clock_;
@@ -400,9 +399,8 @@ void Server::stop() {
 
 // --- settings ---
 
-uint64_t Server::maxclients_possible(const Config& wanted) const {
-  uint64_t possible = open_files_ > 2 * kReservedFiles ? open_files_ - kReservedFiles : open_files_ / 2;
-  return std::min(wanted.maxclients, possible);
+DescriptorPlan Server::descriptors(const Config& wanted) const {
+  return plan_descriptors(wanted, plan_, open_files_);
 }
 
 void Server::update_limits() {
@@ -414,15 +412,19 @@ void Server::update_limits() {
   limits.output_soft = config().output_soft_limit;
   limits.output = config().client_output_buffer_limit[static_cast<size_t>(ClientClass::kNormal)];
   limits.memory = plan_.clients;
-  limits.maxclients = maxclients_possible(config());
+  DescriptorPlan files = descriptors(config());
+  limits.maxclients = files.maxclients;
   limits.timeout_s = config().timeout_s;
   limits.stream_timeout_s = config().stream_timeout_s;
   limits.password = !config().requirepass.empty();
   limits.protected_mode = config().protected_mode;
   if (limits.maxclients < config().maxclients) {
-    log_warning("maxclients is {} instead of {}: the process may open {} files only (ulimit -n)",
-                limits.maxclients, config().maxclients, open_files_);
+    log_warning(
+        "maxclients is {} instead of {}: the process may open {} files only (ulimit -n), of which {} are "
+        "reserved for the log and jobs and {} for tables",
+        limits.maxclients, config().maxclients, open_files_, files.reserved, files.tables);
   }
+  if (engine_ && stage_ < Stage::kClosing) engine_->set_table_cache_files(files.tables);
   clients_.set_limits(limits);
 }
 
@@ -451,10 +453,10 @@ Status Server::config_set(const std::vector<std::pair<std::string, std::string>>
 }
 
 Status Server::apply(const Config& now, const Config& next) {
-  if (next.maxclients > now.maxclients && maxclients_possible(next) < next.maxclients) {
+  uint64_t possible = descriptors(next).maxclients;
+  if (next.maxclients > now.maxclients && possible < next.maxclients) {
     return Status::invalid_argument(
-        "The operating system is not able to handle the specified number of clients, try with {}",
-        maxclients_possible(next));
+        "The operating system is not able to handle the specified number of clients, try with {}", possible);
   }
   auto plan = plan_memory(next, machine_memory());
   if (!plan) return plan.status();

@@ -25,6 +25,7 @@
 #include "server/checkpoints.h"
 #include "server/clients.h"
 #include "server/config.h"
+#include "server/descriptor_plan.h"
 #include "server/info.h"
 #include "server/listener.h"
 
@@ -71,7 +72,7 @@ class Server final : private Host, private Backend {
   void end_of_turn() override;
 
   const Config& config() const { return configuration_.values(); }
-  uint64_t maxclients_possible(const Config& config) const;
+  DescriptorPlan descriptors(const Config& config) const;
   Status apply(const Config& now, const Config& next);
   void update_limits();
   Status listen();
