@@ -1,9 +1,11 @@
 // listener.h: one listening socket, TCP or unix. It accepts a bounded number of connections in a turn, so
 // that a storm of them does not keep the others from being served. Loop thread.
 //
-// Out of descriptors: maxclients is kept below the process's limit (main.cc), so that this is rare; when it
-// happens libuv accepts the connection on a reserve descriptor and closes it, and the log says so once a
-// second.
+// Out of descriptors or memory: maxclients is kept below the process's limit (main.cc), so that this is rare.
+// When it happens accepting pauses, 100 ms at first, up to a second; new connections wait in the system's
+// backlog meanwhile, and are served once others have left. Not by uv_listen(): that accepts and closes them
+// on a reserve descriptor without a word, and once another thread has got that descriptor (a table was
+// opened), or for want of memory, its loop around accept() never ends.
 #pragma once
 
 #include <uv.h>
@@ -35,25 +37,36 @@ class Listener {
 
   const std::string& name() const { return name_; }
   uint16_t port() const { return port_; }  // the real one when 0 was asked for
-  // A new turn: accepts what had to wait.
-  void begin_turn();
-  bool waiting() const { return waiting_; }
+  // About every 100 ms: ends a pause that is over.
+  void tick();
 
  private:
   Listener(uv_loop_t* loop, std::string name, OnAccept on_accept);
+  Status bind(const sockaddr* address, socklen_t size);
   Status listen(int backlog);
-  static void on_connection(uv_stream_t* stream, int status);
-  void accept_one();
+  void watch();
+  void accept_some();
+  void accepted(int fd, const sockaddr_storage& address);
+  void pause(int error);
 
-  UvSocket* socket_;
+  // libuv's handle outlives the listener until its close callback.
+  struct Watch {
+    uv_poll_t poll;
+    int fd;
+  };
+
+  int fd_ = -1;
+  Watch* watch_ = nullptr;  // owns fd_ once it is there
   uv_loop_t* loop_;
   std::string name_;
   std::string path_;  // of a unix socket
   uint16_t port_ = 0;
   OnAccept on_accept_;
-  int accepted_ = 0;  // in this turn
-  bool waiting_ = false;
-  uint64_t complained_ms_ = 0;
+  // A spell of shortage lasts until there was none for a while; the log says when it begins and ends.
+  bool short_ = false;
+  uint64_t shortage_ms_ = 0;  // when accept() last failed, in the loop's time
+  uint64_t pause_ms_ = 0;     // how long the pause is, or the last one was; 0: accepted since
+  bool paused_ = false;
 };
 
 }  // namespace varve

@@ -227,7 +227,6 @@ void Server::end_of_turn() {
 // Once a turn, right before the loop looks for new events (and perhaps sleeps).
 void Server::prepare_turn() {
   if (stage_ == Stage::kStopped) return;
-  for (const auto& listener : listeners_) listener->begin_turn();
   clients_.end_of_turn();
   if (!shutdown_reason_.empty()) begin_shutdown(std::exchange(shutdown_reason_, {}));
   if (shutting_down_) advance_shutdown();
@@ -240,9 +239,7 @@ void Server::prepare_turn() {
   } else {
     uv_timer_stop(&wake_timer_);
   }
-  bool busy = clients_.has_work();
-  for (const auto& listener : listeners_) busy |= listener->waiting();
-  if (busy)
+  if (clients_.has_work())
     uv_idle_start(&busy_, [](uv_idle_t*) {});
   else
     uv_idle_stop(&busy_);
@@ -273,6 +270,7 @@ void Server::tick() {
     if (stage_ == Stage::kServing) dispatcher_->tick();
   }
   clients_.tick();
+  for (const auto& listener : listeners_) listener->tick();
   sample_peak();
   int64_t now = clock_.monotonic_us();
   ops_rate_.sample(now, dispatcher_->commands_processed());
