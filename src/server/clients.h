@@ -32,6 +32,8 @@ struct ClientLimits {
   uint64_t memory = 256ull << 20;      // all connections together; 0: no limit
   uint64_t maxclients = 10000;
   int64_t timeout_s = 0;
+  int64_t handshake_timeout_s = 60;
+  int64_t request_timeout_s = 3600;
   int64_t stream_timeout_s = 60;
   bool password = false;  // clients must authenticate
   bool protected_mode = true;

@@ -53,7 +53,9 @@ struct Config {
   std::string unixsocket;                    // empty: none
   uint32_t unixsocketperm = 0;               // mode bits; 0: as the umask says
   int tcp_backlog = 511;
-  int timeout_s = 0;  // idle clients are closed after this; 0: never
+  int timeout_s = 0;             // idle clients are closed after this; 0: never
+  int handshake_timeout_s = 60;  // to authenticate, or to finish the first request; 0: never
+  int request_timeout_s = 3600;  // a half-sent request that does not come on for so long; 0: never
   int tcp_keepalive_s = 300;
   bool protected_mode = true;
   std::string requirepass;

@@ -294,6 +294,8 @@ void add_server_settings(std::vector<Setting>& all) {
   all.push_back(socket_mode_setting());
   all.push_back(integer("tcp-backlog", kFixed, &Config::tcp_backlog, 1, kIntMax));
   all.push_back(integer("timeout", kChangeable, &Config::timeout_s, 0, kIntMax));
+  all.push_back(integer("handshake-timeout", kChangeable, &Config::handshake_timeout_s, 0, kIntMax));
+  all.push_back(integer("request-timeout", kChangeable, &Config::request_timeout_s, 0, kIntMax));
   all.push_back(integer("tcp-keepalive", kChangeable, &Config::tcp_keepalive_s, 0, kIntMax));
   all.push_back(yes_no("protected-mode", kChangeable, &Config::protected_mode));
   all.push_back(text("requirepass", kChangeable, &Config::requirepass, "a password, or \"\" for none"));

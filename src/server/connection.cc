@@ -24,6 +24,7 @@ constexpr size_t kStreamAhead = 256 * 1024;  // unsent bytes of a stream before 
 constexpr uint64_t kUnauthenticatedQuery = 1 << 20;
 constexpr uint64_t kUnauthenticatedOutputSoft = 16 * 1024;
 constexpr uint64_t kUnauthenticatedOutput = 64 * 1024;
+constexpr uint64_t kRequestProgress = 1024;  // of half a request, within its timeout
 constexpr int64_t kIdleBeforeRelease_ms = 2000;
 constexpr int64_t kHalfClosedPatience_ms = 10'000;
 
@@ -43,7 +44,8 @@ bool is_http(std::string_view command) {
 
 }  // namespace
 
-Connection::Connection(Clients& clients, ClientState state) : clients_(clients), state_(std::move(state)) {}
+Connection::Connection(Clients& clients, ClientState state)
+    : clients_(clients), state_(std::move(state)), stranger_since_ms_(state_.created_ms) {}
 
 Connection::~Connection() {
   clients_.remove_gated(*this);
@@ -171,6 +173,8 @@ void Connection::run_one(std::string_view rest) {
       if (Connection* connection = clients->find(client)) connection->resume(gate, write);
     };
   }
+  heard_ = true;
+  half_since_ms_ = 0;
   parser_.swap_args(invocation.args);
   if (is_http(invocation.args[0])) {
     log_warning(
@@ -517,6 +521,32 @@ bool Connection::idle() const {
   return !parked_ && !runnable() && out_.empty() && transport_->pending() == 0;
 }
 
+// From its start, or from the RESET that took its rights away.
+bool Connection::handshake_overdue(int64_t now_ms) {
+  if (!unauthenticated()) {
+    stranger_since_ms_ = 0;
+    return false;
+  }
+  if (stranger_since_ms_ == 0) stranger_since_ms_ = now_ms;
+  int64_t timeout_s = clients_.limits_.handshake_timeout_s;
+  return timeout_s > 0 && now_ms - stranger_since_ms_ > timeout_s * 1000;
+}
+
+// Only while it is the client's turn: not when its input waits for us, or for replies it has not taken.
+bool Connection::request_overdue(int64_t now_ms) {
+  if (!starved_ || parked_ || !reading_ || query_.size() == query_head_) {
+    half_since_ms_ = 0;
+    return false;
+  }
+  if (half_since_ms_ == 0 || state_.net_in - half_net_in_ >= kRequestProgress) {
+    half_since_ms_ = now_ms;
+    half_net_in_ = state_.net_in;
+  }
+  const ClientLimits& limits = clients_.limits_;
+  int64_t timeout_s = heard_ ? limits.request_timeout_s : limits.handshake_timeout_s;
+  return timeout_s > 0 && now_ms - half_since_ms_ > timeout_s * 1000;
+}
+
 void Connection::check_times(int64_t now_ms) {
   if (closed_) return;
   const ClientLimits& limits = clients_.limits_;
@@ -524,6 +554,14 @@ void Connection::check_times(int64_t now_ms) {
   if (limits.timeout_s > 0 && idle_ms > limits.timeout_s * 1000 && !parked_) {
     ++clients_.stats_.timeouts;
     return close("idle timeout");
+  }
+  if (handshake_overdue(now_ms)) {
+    ++clients_.stats_.timeouts;
+    return close("not authenticated (handshake-timeout)");
+  }
+  if (request_overdue(now_ms)) {
+    ++clients_.stats_.timeouts;
+    return close(heard_ ? "half a request (request-timeout)" : "half a request (handshake-timeout)");
   }
   int64_t stalled_ms = now_ms - progress_ms_;
   bool streaming = parked_ && parked_->reason == RunResult::kStream;

@@ -69,7 +69,8 @@ class Connection {
   void resume(Sequence gate, const std::function<void(OutputBuffer&, int protocol)>& write);
   // Runs a command that was not admitted once more; false if it still is not.
   bool retry_waiting();
-  // Idle time, stalled readers, spare memory. About once a second.
+  // Idle time, handshakes and requests that do not come on, stalled readers, spare memory. About once a
+  // second.
   void check_times(int64_t now_ms);
   // From now on nothing is read or run; what is finished is sent.
   void finish();
@@ -120,6 +121,8 @@ class Connection {
   uint64_t releasable() const { return holds_head_ < holds_.size() ? holds_[holds_head_].begin : out_.end(); }
   void update_reading();
   bool unauthenticated() const;
+  bool handshake_overdue(int64_t now_ms);
+  bool request_overdue(int64_t now_ms);
   uint64_t output_soft_limit() const;
 
   Clients& clients_;
@@ -142,6 +145,10 @@ class Connection {
   bool fenced_ = false;
   int64_t soft_limit_since_ms_ = 0;  // output above client-output-buffer-limit's soft part since
   int64_t progress_ms_ = 0;          // the peer last took output
+  bool heard_ = false;               // a whole request came
+  int64_t stranger_since_ms_;        // it could have authenticated since; 0: it has
+  int64_t half_since_ms_ = 0;        // half a request is there and did not come on since; 0: none is
+  uint64_t half_net_in_ = 0;         // what had come in then
   // Places in Clients' lists.
   bool dirty_ = false;
   bool queued_ = false;

@@ -413,6 +413,8 @@ void Server::update_limits() {
   DescriptorPlan files = descriptors(config());
   limits.maxclients = files.maxclients;
   limits.timeout_s = config().timeout_s;
+  limits.handshake_timeout_s = config().handshake_timeout_s;
+  limits.request_timeout_s = config().request_timeout_s;
   limits.stream_timeout_s = config().stream_timeout_s;
   limits.password = !config().requirepass.empty();
   limits.protected_mode = config().protected_mode;

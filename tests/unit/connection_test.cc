@@ -823,6 +823,113 @@ TEST_CASE("timeout: an idle client goes, one that waits for its command does not
   CHECK(parked.open);
 }
 
+TEST_CASE("timeout: strangers have to authenticate, whatever else they send") {
+  Fixture f;
+  f.limits.password = true;
+  f.limits.handshake_timeout_s = 60;
+  f.clients.set_limits(f.limits);
+  Wire& silent = f.connect();
+  Wire& slow = f.connect();
+  Wire& busy = f.connect();
+  Wire& known = f.connect();
+  CHECK(f.ask(known, "LOGIN\r\n") == "+OK\r\n");
+  for (int second = 1; second <= 60; ++second) {
+    f.clock.now += 1'000'000;
+    f.feed(slow, "*");
+    f.ask(busy, "PING\r\n");
+    f.clients.tick();
+    REQUIRE((silent.open && slow.open && busy.open));
+  }
+  f.clock.now += 1'000'000;
+  f.clients.tick();
+  CHECK_FALSE((silent.open || slow.open || busy.open));
+  CHECK(f.clients.stats().timeouts == 3);
+  // Who has said the password once may be idle for ever, until RESET makes a stranger of it.
+  f.clock.now += 86'400'000'000;
+  f.clients.tick();
+  CHECK(known.open);
+  known.connection->state().authenticated = false;
+  for (int second = 0; second <= 60; ++second) {
+    f.clock.now += 1'000'000;
+    f.clients.tick();
+    REQUIRE(known.open);
+  }
+  f.clock.now += 1'000'000;
+  f.clients.tick();
+  CHECK_FALSE(known.open);
+}
+
+TEST_CASE("timeout: half a first request has to come on; idle connections stay") {
+  Fixture f;
+  f.limits.handshake_timeout_s = 60;
+  f.limits.request_timeout_s = 3600;
+  f.clients.set_limits(f.limits);
+  Wire& pooled = f.connect();  // no request yet
+  Wire& used = f.connect();    // none any more
+  Wire& blank = f.connect();   // empty lines are no request
+  Wire& slow = f.connect();
+  Wire& upload = f.connect();
+  CHECK(f.ask(used, "PING\r\n") == "+PONG\r\n");
+  f.feed(blank, "\r\n\r\n");
+  f.feed(upload, "*2\r\n$3\r\nSET\r\n$1000000\r\n");
+  f.feed(slow, "*1\r\n$1000\r\n");
+  for (int second = 0; second <= 60; ++second) {
+    f.feed(slow, "x");
+    f.feed(upload, std::string(20, 'x'));
+    f.clock.now += 1'000'000;
+    f.clients.tick();
+    REQUIRE(slow.open);
+  }
+  f.clock.now += 1'000'000;
+  f.clients.tick();
+  CHECK_FALSE(slow.open);
+  CHECK(upload.open);  // slow as it is
+  f.clock.now += 61'000'000;
+  f.clients.tick();
+  CHECK_FALSE(upload.open);
+  f.clock.now += 86'400'000'000;
+  f.clients.tick();
+  CHECK((pooled.open && used.open && blank.open));
+  CHECK(f.clients.stats().timeouts == 2);
+}
+
+TEST_CASE("timeout: half a later request has an hour, and only while it is the client's turn") {
+  Fixture f;
+  f.limits.handshake_timeout_s = 60;
+  f.limits.request_timeout_s = 3600;
+  f.clients.set_limits(f.limits);
+  Wire& pipe = f.connect();     // leaves half a request behind each time
+  Wire& waiting = f.connect();  // its earlier command is not done
+  Wire& deaf = f.connect();     // has not taken its replies
+  f.ask(waiting, "SUSPEND\r\nPI");
+  deaf.room = 0;
+  f.ask(deaf, "BIG 2000000\r\nPI");
+  CHECK_FALSE(deaf.reading);
+  f.ask(pipe, "PI");
+  auto hours = [&](int n) {
+    for (int minute = 0; minute < n * 60; ++minute) {
+      f.clients.tick();
+      f.clock.now += 60'000'000;
+    }
+    f.clients.tick();
+  };
+  CHECK(f.ask(pipe, "NG\r\nPI") == "+PONG\r\n");
+  hours(1);
+  CHECK(pipe.open);
+  CHECK(f.ask(pipe, "NG\r\nPI") == "+PONG\r\n");
+  hours(1);
+  CHECK(pipe.open);
+  hours(1);
+  CHECK_FALSE(pipe.open);
+  CHECK((waiting.open && deaf.open));
+  f.limits.request_timeout_s = 0;
+  f.clients.set_limits(f.limits);
+  f.backend.resume("done", 0);
+  CHECK(f.ask(waiting, "") == "$4\r\ndone\r\n");
+  hours(3);
+  CHECK(waiting.open);
+}
+
 TEST_CASE("shutdown: what is finished is sent, what waits is dropped") {
   Fixture f;
   Wire& writer = f.connect();
