@@ -51,10 +51,12 @@ Result<Line> read_line(std::string_view text) {
   return line;
 }
 
-Status apply_line(std::string_view text, Config* config) {
+// `name`: what it sets, if anything.
+Status apply_line(std::string_view text, Config* config, std::string* name) {
   auto line = read_line(text);
   if (!line) return line.status();
   if (line->setting == nullptr) return Status();
+  *name = line->setting->name;
   Status status = line->setting->parse(*config, line->words);
   if (status.ok()) return status;
   return Status::invalid_argument("{} (allowed: {})", status.message(), line->setting->allowed);
@@ -64,6 +66,49 @@ Status set_failed(std::string_view name, const std::string& why) {
   return Status::invalid_argument("CONFIG SET failed (possibly related to argument '{}') - {}", name, why);
 }
 
+// Settings that are valid one by one and do not go together.
+struct Conflict {
+  std::vector<std::string> settings;
+  Status status;
+};
+
+Conflict first_conflict(const Config& config) {
+  auto conflict = [](std::vector<std::string> settings, std::string message) {
+    return Conflict{std::move(settings), Status(StatusCode::kInvalidArgument, std::move(message))};
+  };
+  if (config.port == 0 && config.unixsocket.empty()) {
+    return conflict({"port", "unixsocket"},
+                    "port is 0 and unixsocket is empty: there is nothing to listen on");
+  }
+  if (config.port != 0 && config.bind.empty() && config.unixsocket.empty()) {
+    return conflict({"bind", "unixsocket"}, "bind and unixsocket are empty: there is nothing to listen on");
+  }
+  if (config.dir.empty()) return conflict({"dir"}, "dir is empty: the data needs a directory");
+  if (config.level0_trigger > config.level0_slow || config.level0_slow >= config.level0_stop) {
+    return conflict(
+        {"level0-trigger", "level0-slow", "level0-stop"},
+        fmt::format(
+            "level0-trigger ({}) must not be above level0-slow ({}), which must be below level0-stop ({})",
+            config.level0_trigger, config.level0_slow, config.level0_stop));
+  }
+  if (config.log_max_size < 4 * config.log_segment_size) {
+    return conflict({"log-max-size", "log-segment-size"},
+                    fmt::format("log-max-size ({}) must hold four segments of log-segment-size ({}) at least",
+                                format_memory(config.log_max_size), format_memory(config.log_segment_size)));
+  }
+  if (config.memtable_size > config.log_max_size / 2) {
+    return conflict({"memtable-size", "log-max-size"},
+                    fmt::format("memtable-size ({}) must not be above half of log-max-size ({})",
+                                format_memory(config.memtable_size), format_memory(config.log_max_size)));
+  }
+  if (config.base_level_size < config.table_size) {
+    return conflict({"base-level-size", "table-size"},
+                    fmt::format("base-level-size ({}) must not be below table-size ({})",
+                                format_memory(config.base_level_size), format_memory(config.table_size)));
+  }
+  return {};
+}
+
 bool has_glob(std::string_view pattern) {
   return pattern.find_first_of("[*?\\") != std::string_view::npos;
 }
@@ -71,45 +116,46 @@ bool has_glob(std::string_view pattern) {
 }  // namespace
 
 Status Configuration::check(const Config& config) {
-  if (config.port == 0 && config.unixsocket.empty()) {
-    return Status::invalid_argument("port is 0 and unixsocket is empty: there is nothing to listen on");
+  return first_conflict(config).status;
+}
+
+Result<MemoryPlan> Configuration::plan(uint64_t machine_memory) const {
+  Conflict conflict = first_conflict(values_);
+  if (!conflict.status.ok()) return located(conflict.settings, conflict.status);
+  auto plan = plan_memory(values_, machine_memory);
+  if (plan) return plan;
+  return located(
+      {"maxmemory", "maxmemory-clients", "memtable-size", "max-frozen-memtables", "block-cache-size"},
+      plan.status());
+}
+
+// The message behind the lines that set what it is about; what has its default stands in no line.
+Status Configuration::located(const std::vector<std::string>& settings, const Status& status) const {
+  std::string lines;
+  for (const std::string& name : settings) {
+    auto line = lines_.find(name);
+    if (line != lines_.end()) lines += (lines.empty() ? "" : ", ") + line->second;
   }
-  if (config.port != 0 && config.bind.empty() && config.unixsocket.empty()) {
-    return Status::invalid_argument("bind and unixsocket are empty: there is nothing to listen on");
-  }
-  if (config.dir.empty()) return Status::invalid_argument("dir is empty: the data needs a directory");
-  if (config.level0_trigger > config.level0_slow || config.level0_slow >= config.level0_stop) {
-    return Status::invalid_argument(
-        "level0-trigger ({}) must not be above level0-slow ({}), which must be below level0-stop ({})",
-        config.level0_trigger, config.level0_slow, config.level0_stop);
-  }
-  if (config.log_max_size < 4 * config.log_segment_size) {
-    return Status::invalid_argument(
-        "log-max-size ({}) must hold four segments of log-segment-size ({}) at least",
-        format_memory(config.log_max_size), format_memory(config.log_segment_size));
-  }
-  if (config.memtable_size > config.log_max_size / 2) {
-    return Status::invalid_argument("memtable-size ({}) must not be above half of log-max-size ({})",
-                                    format_memory(config.memtable_size), format_memory(config.log_max_size));
-  }
-  if (config.base_level_size < config.table_size) {
-    return Status::invalid_argument("base-level-size ({}) must not be below table-size ({})",
-                                    format_memory(config.base_level_size), format_memory(config.table_size));
-  }
-  return Status();
+  return lines.empty() ? status : Status(status.code(), lines + ": " + status.message());
 }
 
 Status Configuration::load_text(std::string_view text, const std::string& origin) {
   Config next = values_;
+  std::map<std::string, std::string> lines = lines_;
   std::string wrong;  // every wrong line at once: whoever mends a file should need one try
   for_each_line(text, [&](std::string_view line, int number) {
-    Status status = apply_line(line, &next);
-    if (status.ok()) return;
+    std::string name;
+    Status status = apply_line(line, &next, &name);
     std::string place = origin == kCommandLineOrigin ? origin : fmt::format("{}:{}", origin, number);
-    wrong += fmt::format("{}{}: '{}': {}", wrong.empty() ? "" : "\n", place, trimmed(line), status.message());
+    place += fmt::format(": '{}'", trimmed(line));
+    if (!status.ok())
+      wrong += fmt::format("{}{}: {}", wrong.empty() ? "" : "\n", place, status.message());
+    else if (!name.empty())
+      lines[name] = place;
   });
   if (!wrong.empty()) return Status(StatusCode::kInvalidArgument, wrong);
   values_ = std::move(next);
+  lines_ = std::move(lines);
   return Status();
 }
 
@@ -262,10 +308,10 @@ Result<MemoryPlan> plan_memory(const Config& config, uint64_t machine_memory) {
     if (minimum > step && works(config, (minimum - step) * kMb)) minimum -= step;
   }
   return Status::invalid_argument(
-      "maxmemory is too small: {} do not hold memtables, clients and a block cache; with the other settings "
-      "as they are at "
-      "least {}mb are needed",
-      format_memory(maxmemory), minimum);
+      "maxmemory is too small: {}{} do not hold memtables, clients and a block cache; with the other "
+      "settings "
+      "as they are at least {}mb are needed",
+      format_memory(maxmemory), config.maxmemory == 0 ? ", a quarter of the machine's," : "", minimum);
 }
 
 EngineOptions engine_options(const Config& config, const MemoryPlan& plan) {

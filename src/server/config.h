@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -146,9 +147,11 @@ class Configuration {
   // allowed, for every wrong line; then nothing was changed.
   Status load_text(std::string_view text, const std::string& origin);
   Status load_file(FileSystem& fs, const std::string& path);
-  // Conditions between settings (level0-slow < level0-stop, ...): ask once everything is loaded. set() asks
-  // too.
+  // Conditions between settings (level0-slow < level0-stop, ...). set() asks too.
   static Status check(const Config& config);
+  // Once everything is loaded: check() and plan_memory(). A failure names the lines of the settings it is
+  // about.
+  Result<MemoryPlan> plan(uint64_t machine_memory) const;
 
   // CONFIG GET: names and values that match the glob pattern, sorted by name. A pattern without glob
   // characters comes back as the client wrote it, as in Redis.
@@ -165,8 +168,12 @@ class Configuration {
   std::string rewritten(std::string_view text) const;
 
  private:
+  Status located(const std::vector<std::string>& settings, const Status& status) const;
+
   Config values_;
   std::string file_;
+  std::map<std::string, std::string>
+      lines_;  // of each setting that was loaded, the last: "a.conf:3: 'port 1'"
 };
 
 // What the command line asks for.

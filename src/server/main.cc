@@ -47,7 +47,7 @@ int serve(const CommandLine& line) {
   auto configuration = configure(line);
   if (!configuration) return fail(configuration.status());
   const Config& config = configuration->values();
-  auto plan = plan_memory(config, machine_memory());
+  auto plan = configuration->plan(machine_memory());
   if (!plan) return fail(plan.status());
   if (!set_log(config.loglevel, config.logfile)) {
     return fail(Status::io_error("{}: the log file cannot be opened", config.logfile));

@@ -36,7 +36,8 @@ def wrong_settings(t):
     cases = [
         ("# first\nport 7000\nprot 7000\n", ":3", "prot"),
         ("\nmaxmemory lots\n", ":2", "maxmemory"),
-        ("maxmemory 1mb\n", "maxmemory", "at least"),
+        ("# small\nmaxmemory 1mb\n", ":2: 'maxmemory 1mb'", "at least 41mb"),
+        ("level0-stop 5\n", ":1: 'level0-stop 5'", "level0-slow (8)"),
         ("maxmemory-policy allkeys-lru\n", ":1", "maxmemory-policy"),
         ("appendfsync sometimes\n", ":1", "appendfsync"),
         ("requirepass \"unbalanced\n", ":1"),

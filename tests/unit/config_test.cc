@@ -113,7 +113,7 @@ class ConfigScript {
   }
 
   std::string plan(const test::Step& step) {
-    auto plan = plan_memory(configuration_.values(), parse_memory(step.text("machine")).value());
+    auto plan = configuration_.plan(parse_memory(step.text("machine")).value());
     if (!plan) return message(plan.status());
     auto mb = [](uint64_t bytes) { return std::to_string(bytes >> 20); };
     return "maxmemory " + mb(plan->maxmemory) + " memtable " + mb(plan->memtable) + " cache " +
