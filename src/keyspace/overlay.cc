@@ -34,8 +34,9 @@ void Overlay::clear() {
 
 void Overlay::release_memory() {
   VARVE_DCHECK(batch_.empty());
-  if (batch_.bytes().capacity() > kKeptBytes) batch_ = WriteBatch();
-  if (index_.bucket_count() > kKeptBuckets) index_ = {};
+  // Assigning an empty one, or {} to a container, would keep the capacity.
+  if (batch_.bytes().capacity() > kKeptBytes) WriteBatch(std::move(batch_)), batch_.clear();
+  if (index_.bucket_count() > kKeptBuckets) index_ = decltype(index_)();
 }
 
 Overlay::Answer Overlay::find_from_front(std::string_view key, std::string_view* value) const {

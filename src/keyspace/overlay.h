@@ -31,7 +31,9 @@ class Overlay {
   // Gives back what a large command has left, when empty.
   void release_memory();
   const WriteBatch& batch() const { return batch_; }
-  size_t memory_used() const { return batch_.bytes().capacity() + index_.size() * 64; }
+  size_t memory_used() const {
+    return batch_.bytes().capacity() + index_.size() * 64 + index_.bucket_count() * 8;
+  }
 
  private:
   Answer find_from_front(std::string_view key, std::string_view* value) const;

@@ -25,7 +25,7 @@ void Transaction::begin(ReadContext* read, int64_t now_ms) {
 void Transaction::end() {
   begin(nullptr, 0);
   overlay_.release_memory();
-  if (pins_.capacity() > kKeptPins) pins_ = {};
+  if (pins_.capacity() > kKeptPins) pins_ = std::vector<BlockRef>();
 }
 
 bool Transaction::only_deletes() const {

@@ -107,7 +107,7 @@ Parser::Step Parser::fail(std::string text) {
 ParseResult Parser::parse(std::string_view input, const ParserLimits& limits) {
   consumed_ = 0;
   wanted_ = 0;
-  if (args_.capacity() > kKeepArgs) args_ = {};
+  if (args_.capacity() > kKeepArgs) args_ = std::vector<std::string_view>();
   if (remaining_ < 0 && scanned_ == 0 && parse_complete(input, limits)) return ParseResult::kCommand;
   size_t start = 0;  // of the command at hand; what is before was empty
   while (true) {
@@ -251,7 +251,7 @@ bool Parser::split_line(std::string_view line) {
   if (line.find_first_of("\"'") != std::string_view::npos)
     unquoted_.reserve(line.size());
   else if (unquoted_.capacity() > kKeepArgs)
-    unquoted_ = {};
+    std::string().swap(unquoted_);
   size_t i = 0;
   while (true) {
     while (i < line.size() && is_space(line[i])) ++i;

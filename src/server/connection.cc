@@ -191,7 +191,7 @@ void Connection::run_one(std::string_view rest) {
   if (result != RunResult::kDone) return park(result, rest, before);
   Sequence gate = invocation.gate;
   invocation.reset();
-  if (invocation.args.capacity() > kKeepArgs) invocation.args = {};
+  if (invocation.args.capacity() > kKeepArgs) invocation.args = std::vector<std::string_view>();
   reply_added(before, gate);
 }
 

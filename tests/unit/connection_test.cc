@@ -725,6 +725,17 @@ TEST_CASE("input: a client that always leaves half a request behind does not gro
   CHECK(wire.connection->memory_used() < 100'000);
 }
 
+TEST_CASE("input: many arguments, or a long quoted one, leave no memory behind") {
+  Fixture f;
+  Wire& wire = f.connect();
+  std::string many = "*200000\r\n$4\r\nPING\r\n";
+  for (int i = 1; i < 200'000; ++i) many += "$1\r\nx\r\n";
+  CHECK(f.ask(wire, many) == "+PONG\r\n");
+  CHECK(f.ask(wire, "PING '" + std::string(60'000, 'x') + "'\r\n") == "+PONG\r\n");
+  CHECK(f.ask(wire, "PING\r\nPING\r\n") == "+PONG\r\n+PONG\r\n");
+  CHECK(wire.connection->memory_used() < 50'000);
+}
+
 TEST_CASE("input: half a request costs no more than a page") {
   Fixture f;
   Wire& wire = f.connect();
