@@ -12,6 +12,16 @@ namespace {
 
 constexpr int kKeysPerStep = 2000;
 
+// A slice met a missing block. What it passed before is not looked at again: the next miss is a new one.
+RunResult missed(ReadContext& read, bool passed_some) {
+  if (passed_some) {
+    read.restarts = 0;
+    read.install_hold.reset();
+    read.pins.clear();
+  }
+  return RunResult::kFault;
+}
+
 }  // namespace
 
 KeyWalk::KeyWalk(DatabaseId database_id, std::string_view glob, int64_t now)
@@ -73,14 +83,7 @@ RunResult KeysStream::step(ReadContext& read, OutputBuffer& out, size_t budget, 
     }
     return RunResult::kDone;
   }
-  if (state == IterState::kMiss) {
-    if (keys > 0) {  // what was passed is not looked at again: the next miss is a new one
-      read.restarts = 0;
-      read.install_hold.reset();
-      read.pins.clear();
-    }
-    return RunResult::kFault;
-  }
+  if (state == IterState::kMiss) return missed(read, keys > 0);
   read.begin_command();
   if (state != IterState::kEnd) return RunResult::kStream;
   if (!counting_) return RunResult::kDone;
@@ -88,6 +91,42 @@ RunResult KeysStream::step(ReadContext& read, OutputBuffer& out, size_t budget, 
   at_ = walk_.begin;
   reply.array(count_);
   return count_ == 0 ? RunResult::kDone : RunResult::kStream;
+}
+
+RunResult RandomKeyStream::step(ReadContext& read, OutputBuffer& out, size_t, bool*) {
+  read.begin_run();
+  walk_.begin_slice();
+  Reply reply(out, protocol_);
+  std::unique_ptr<LiveIterator> it = engine_.new_iterator(read, at_, wrapped_ ? start_ : walk_.end);
+  it->seek_to_first();
+  int keys = 0;
+  for (; it->valid() && keys < kKeysPerStep && !walk_.tired(); ++keys, it->next()) {
+    std::string_view key;
+    Record record;
+    if (walk_.accept(*it, read, &key, &record)) {
+      reply.bulk(key);
+      return RunResult::kDone;
+    }
+    if (!read.error.ok()) break;
+    at_.assign(it->key());
+    at_.push_back('\0');
+  }
+  IterState state = it->state();
+  it.reset();
+  if (!read.error.ok()) {
+    reply.error(fmt::format("{} {}", errors::kReadFailed, read.error.to_string()));
+    return RunResult::kDone;
+  }
+  if (state == IterState::kMiss) return missed(read, keys > 0);
+  read.begin_command();
+  if (state != IterState::kEnd) return RunResult::kStream;
+  if (wrapped_) {
+    reply.null();
+    return RunResult::kDone;
+  }
+  wrapped_ = true;
+  at_ = walk_.begin;
+  return RunResult::kStream;
 }
 
 }  // namespace varve

@@ -1,4 +1,7 @@
-// keys_stream.h: KEYS on a database too large for one run. A RESP array opens with its length, so the keys
+// keys_stream.h: walks of the key space that go on in slices: KEYS on a database too large for one run, and
+// RANDOMKEY where very much has expired.
+//
+// KEYS: a RESP array opens with its length, so the keys
 // are counted in a first pass and sent in a second, both in slices over the same snapshot at the same frozen
 // time.
 #pragma once
@@ -49,6 +52,24 @@ class KeysStream : public ReplyStream {
   std::string at_;  // where the next slice starts
   bool counting_ = true;
   uint64_t count_ = 0;
+};
+
+// RANDOMKEY among more expired keys than one run steps over: goes round from a position until it meets a live
+// one. Each slice reads what is there then.
+class RandomKeyStream : public ReplyStream {
+ public:
+  RandomKeyStream(Engine& engine, KeyWalk walk, std::string at, int protocol)
+      : engine_(engine), walk_(std::move(walk)), start_(at), at_(std::move(at)), protocol_(protocol) {}
+  RunResult step(ReadContext& read, OutputBuffer& out, size_t budget, bool* broken) override;
+  Sequence gate() const override { return engine_.last_sequence(); }
+
+ private:
+  Engine& engine_;
+  KeyWalk walk_;
+  std::string start_;
+  std::string at_;        // where the next slice starts
+  bool wrapped_ = false;  // the walk is before start_
+  int protocol_;
 };
 
 }  // namespace varve

@@ -27,7 +27,8 @@ void InProcessServer::open() {
   options.dir = "/data";
   options.application = kEntryFormatName;
   options.inspector = &inspector_;
-  options.log_segment_size = 4 << 20;
+  options.log_segment_size = options_.log_segment_size;
+  options.log_max_bytes = options_.log_max_bytes;
   options.block_cache_size = options_.block_cache_size;
   options.random_miss_one_in = options_.random_miss_one_in;
   Result<std::unique_ptr<Engine>> engine = Engine::open_blocking(options);

@@ -58,6 +58,8 @@ struct InProcessOptions {
   uint32_t random_miss_one_in = 0;
   size_t block_cache_size = 1 << 20;
   bool flush_often = false;  // every command meets the earlier ones in tables
+  uint64_t log_segment_size = 4 << 20;
+  uint64_t log_max_bytes = 1 << 30;
 };
 
 class InProcessServer {
@@ -68,6 +70,8 @@ class InProcessServer {
   // Runs one command for a client to its end; its whole reply in RESP.
   std::string run(uint64_t client, const std::vector<std::string>& args);
   void advance_ms(int64_t ms);
+  // Time passes, and nobody has looked for what has expired.
+  void advance_clock_ms(int64_t ms) { clock_.advance_ms(ms); }
   // Everything written so far is in tables.
   void flush();
   void compact();

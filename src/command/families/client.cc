@@ -272,7 +272,9 @@ void client_unblock(CommandContext& context) {
 
 void client_help(CommandContext& context) {
   reply_help(context.reply, "CLIENT",
-             {"GETNAME",
+             {"GETREDIR",
+              "    Return the client ID we are redirecting to when tracking is enabled.",
+              "GETNAME",
               "    Return the name of the current connection.",  //
               "ID",
               "    Return the ID of the current connection.",  //
@@ -304,6 +306,10 @@ void client_help(CommandContext& context) {
               "    Set client meta attr. Options are:",  //
               "    * LIB-NAME: the client lib name.",
               "    * LIB-VER: the client lib version.",  //
+              "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+              "    Unblock the specified blocked client.",  //
+              "TRACKINGINFO",
+              "    Report tracking status for the current connection.",  //
               "NO-EVICT (ON|OFF)",
               "    Protect current client connection from eviction.",  //
               "NO-TOUCH (ON|OFF)",

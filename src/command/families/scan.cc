@@ -23,7 +23,7 @@ constexpr int kPatientRestarts = 8;
 // KEYS answers in one run up to here, and streams beyond.
 constexpr int kPlainKeysMax = 1000;
 constexpr size_t kPlainBytesMax = 64 * 1024;  // of keys
-// Expired keys RANDOMKEY steps over.
+// Expired keys RANDOMKEY steps over in one run.
 constexpr int kRandomKeySteps = 100;
 
 struct ScanOptions {
@@ -199,10 +199,14 @@ void run_randomkey(CommandContext& context) {
     std::string_view key;
     Record record;
     if (walk.accept(*it, read, &key, &record)) return context.reply.bulk(key);
-    if (!read.error.ok()) break;
+    if (!read.error.ok()) return;
     it->next();
   }
-  context.reply.null();
+  if (!it->valid() && (wrapped || it->state() != IterState::kEnd)) return context.reply.null();
+  std::string at = it->valid() ? std::string(it->key()) : walk.begin;
+  it.reset();
+  context.stream(
+      std::make_unique<RandomKeyStream>(*context.engine(), std::move(walk), at, context.client.protocol));
 }
 
 }  // namespace
