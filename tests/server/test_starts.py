@@ -109,7 +109,7 @@ def filled_directory(t):
 
 
 def damaged_copy(t, directory, name, change):
-    copy = t.path(f"damaged-{len(t.servers)}")
+    copy = t.path(f"damaged-{len(os.listdir(t.folder))}")
     shutil.copytree(directory, copy)
     path = os.path.join(copy, name)
     with open(path, "rb") as file:
