@@ -1,5 +1,6 @@
 """Clients that speak the protocol: a client library, RESP2 and RESP3 by hand, inline commands, malformed requests."""
 
+import select
 import socket
 import threading
 
@@ -192,4 +193,47 @@ def many_connections(t):
         for other in clients:
             other.close()
         check_equal(client.ok("DBSIZE"), 299, "DBSIZE")
+    server.stop()
+
+
+@test
+def waiting_clients(t):
+    """Clients that wait for time to pass: nobody else does, their own order holds, and they may leave or be left."""
+    t.only_varve()
+    server = t.server().start()
+    with server.client() as client, server.client() as sleeper, server.client() as waiter:
+        sleeper.send(encode("DEBUG", "SLEEP", "1") + encode("PING"))
+        waiter.send(encode("WAIT", "1", "1000") + encode("PING"))
+        for number in range(50):
+            check_equal(client.ok("SET", f"k{number}", "1"), "OK", "SET while others wait")
+        check_equal(select.select([sleeper.socket, waiter.socket], [], [], 0)[0], [], "clients answered before their time")
+        check_equal([sleeper.receive(), sleeper.receive()], ["OK", "PONG"], "DEBUG SLEEP and what came behind it")
+        check_equal([waiter.receive(), waiter.receive()], [0, "PONG"], "WAIT and what came behind it")
+        # An hour is not over when they leave, nor when the server does.
+        leaving = [server.client() for _ in range(100)]
+        for number, other in enumerate(leaving):
+            other.send(encode("DEBUG", "SLEEP", "3600") if number % 2 else encode("WAIT", "1", "3600000"))
+        for other in leaving[:50]:
+            other.close()
+        while int(client.info("clients")["connected_clients"]) > 53:
+            pass
+        check_equal(client.ok("PING"), "PONG", "PING")
+        server.stop(timeout=20.0)
+        check_equal(leaving[99].socket.recv(1), b"", "what a client hears that slept when the server ended")
+        for other in leaving[50:]:
+            other.close()
+
+
+@test
+def strangers_have_a_deadline(t):
+    """handshake-timeout: with a password set, who does not give it is closed; who gave it stays."""
+    t.only_varve()
+    server = t.server(requirepass="secret", handshake_timeout="1").start()
+    with server.client() as known, server.client() as silent, server.client() as slow:
+        check_equal(known.ok("AUTH", "secret"), "OK", "AUTH")
+        slow.send(b"*2\r\n$4\r\nAU")
+        for stranger in (silent, slow):
+            check_equal(stranger.socket.recv(1), b"", "the end of a stranger's connection")
+        check_equal(known.ok("CONFIG", "GET", "handshake-timeout"), [b"handshake-timeout", b"1"], "the setting")
+        check_equal(known.ok("CONFIG", "SET", "handshake-timeout", "0"), "OK", "CONFIG SET")
     server.stop()
