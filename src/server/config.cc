@@ -309,8 +309,7 @@ Result<MemoryPlan> plan_memory(const Config& config, uint64_t machine_memory) {
   }
   return Status::invalid_argument(
       "maxmemory is too small: {}{} do not hold memtables, clients and a block cache; with the other "
-      "settings "
-      "as they are at least {}mb are needed",
+      "settings as they are at least {}mb are needed",
       format_memory(maxmemory), config.maxmemory == 0 ? ", a quarter of the machine's," : "", minimum);
 }
 

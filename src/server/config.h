@@ -172,8 +172,8 @@ class Configuration {
 
   Config values_;
   std::string file_;
-  std::map<std::string, std::string>
-      lines_;  // of each setting that was loaded, the last: "a.conf:3: 'port 1'"
+  // Where each setting that was loaded was set last: port -> "a.conf:3: 'port 1'".
+  std::map<std::string, std::string> lines_;
 };
 
 // What the command line asks for.

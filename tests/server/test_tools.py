@@ -79,6 +79,7 @@ class Terminal:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.environ.update(TERM="dumb", HOME=t.folder)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job ignores it, and so would redis-cli
             os.execvp("redis-cli", ["redis-cli", "-p", str(server.port), *words])
         self.text = ""
 
