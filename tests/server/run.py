@@ -24,8 +24,8 @@ sys.path.insert(0, HERE)
 
 import harness  # noqa: E402
 
-MODULES = ["clients", "same_as_redis", "tools", "starts", "directories", "descriptors", "kill_loop", "checkpoint", "package_index", "memory",
-           "disk_full", "failed_sync", "benches"]
+MODULES = ["clients", "same_as_redis", "tools", "starts", "directories", "descriptors", "kill_loop", "checkpoint", "package_index",
+           "memory", "disk_full", "failed_sync", "benches"]
 
 
 def parse_arguments():
