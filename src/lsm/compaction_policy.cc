@@ -60,6 +60,46 @@ void add_input(CompactionPick* pick, int level, uint64_t run, Tables tables) {
   pick->inputs.push_back({{level, run}, {tables.begin(), tables.end()}});
 }
 
+// Cuts a job that is too large at the first border of an input where it becomes so, but not before something
+// of the inputs that move lies in front of it. (Those of the output's own run only make way.)
+void bound_job(CompactionPick* pick, const CompactionOptions& options) {
+  const TablePlace target{pick->output_level, pick->output_run};
+  auto moves = [&](const CompactionPick::Input& input) { return !(input.place == target); };
+  size_t count = 0;
+  for (const CompactionPick::Input& input : pick->inputs) count += input.tables.size();
+  bool fits = pick->input_bytes() <= options.job_bytes_max && count <= options.job_tables_max;
+  if (fits || pick->trivial_move || !std::any_of(pick->inputs.begin(), pick->inputs.end(), moves)) return;
+  std::vector<const TableMeta*> tables;
+  const std::string* first_moved = nullptr;
+  for (const CompactionPick::Input& input : pick->inputs) {
+    for (const TableRef& table : input.tables) tables.push_back(&table->meta);
+    if (!moves(input)) continue;
+    const std::string& begin = input.tables.front()->meta.smallest;
+    if (first_moved == nullptr || begin < *first_moved) first_moved = &begin;
+  }
+  std::sort(tables.begin(), tables.end(),
+            [](const TableMeta* a, const TableMeta* b) { return a->smallest < b->smallest; });
+  uint64_t bytes = 0;
+  size_t n = 0;
+  for (const TableMeta* meta : tables) {
+    bytes += meta->file_size;
+    bool too_much = bytes > options.job_bytes_max || ++n > options.job_tables_max;
+    if (!too_much || meta->smallest <= *first_moved) continue;
+    pick->end = meta->smallest;
+    break;
+  }
+  if (!pick->end) return;
+  for (CompactionPick::Input& input : pick->inputs) {
+    std::erase_if(input.tables, [&](const TableRef& table) { return table->meta.smallest >= *pick->end; });
+  }
+  std::erase_if(pick->inputs, [](const CompactionPick::Input& input) { return input.tables.empty(); });
+}
+
+// Each run that a job merges is an open file.
+size_t job_runs_max(const CompactionOptions& options) {
+  return std::min(kJobRunsMax, options.job_tables_max);
+}
+
 // Level 0: the oldest runs that fit into a job, into the base level. Older runs may never stay behind newer
 // ones. A damaged table in the way stops the runs that meet it and all newer ones.
 std::optional<CompactionPick> pick_level0(const Version& version, const Blocked& blocked, int base,
@@ -74,7 +114,7 @@ std::optional<CompactionPick> pick_level0(const Version& version, const Blocked&
     const Run& run = *runs[first - 1];
     if (blocked.any(run.tables)) break;
     if (first < runs.size() && bytes + run.bytes > options.job_bytes_max) break;
-    if (runs.size() - first >= kJobRunsMax) break;
+    if (runs.size() - first >= job_runs_max(options)) break;
     KeySpan wider = span;
     for (const TableRef& t : run.tables) widen(&wider, t->meta);
     Tables wider_below = overlapping(version, base, wider);
@@ -91,13 +131,25 @@ std::optional<CompactionPick> pick_level0(const Version& version, const Blocked&
   for (size_t i = first; i < runs.size(); ++i) add_input(&pick, 0, runs[i]->id, runs[i]->tables);
   pick.trivial_move = below.empty() && pick.inputs.size() == 1 && !droppable;
   if (!below.empty()) add_input(&pick, base, single_run(version, base)->id, below);
+  bound_job(&pick, options);
   return pick;
+}
+
+// What the newest run holds in front of all others meets nothing: a job that an earlier one left over does
+// not write that again.
+void drop_tables_in_front(CompactionPick* pick) {
+  KeySpan others;
+  for (size_t i = 1; i < pick->inputs.size(); ++i) widen(&others, pick->inputs[i].tables.front()->meta);
+  std::vector<TableRef>& newest = pick->inputs.front().tables;
+  std::erase_if(newest, [&](const TableRef& table) { return ends_before(table->meta, others.begin); });
+  if (newest.empty()) pick->inputs.erase(pick->inputs.begin());
 }
 
 // Level 0 cannot go down: runs beside each other become one, so that their number stays bounded and writes go
 // on. Merged are the oldest runs that are not much larger than all newer ones together, so that a run is
 // rewritten a logarithmic number of times; if there are none such, the two newest.
-std::optional<CompactionPick> pick_within_level0(const Version& version, const Blocked& blocked) {
+std::optional<CompactionPick> pick_within_level0(const Version& version, const Blocked& blocked,
+                                                 const CompactionOptions& options) {
   const std::vector<RunRef>& runs = version.levels[0];
   for (size_t end = runs.size(); end > 0; --end) {
     if (blocked.any(runs[end - 1]->tables)) continue;
@@ -113,10 +165,12 @@ std::optional<CompactionPick> pick_within_level0(const Version& version, const B
       CompactionPick pick;
       pick.output_run = runs[begin]->id;
       pick.reason = "level0 blocked";
-      last = std::clamp(last, begin + 1, begin + kJobRunsMax - 1);
+      last = std::clamp(last, begin + 1, begin + job_runs_max(options) - 1);
       for (size_t i = begin; i <= last; ++i) {
         add_input(&pick, 0, runs[i]->id, runs[i]->tables);
       }
+      drop_tables_in_front(&pick);
+      bound_job(&pick, options);
       return pick;
     }
     end = begin + 1;
@@ -126,7 +180,8 @@ std::optional<CompactionPick> pick_within_level0(const Version& version, const B
 
 // One table of `level` and what it overlaps below.
 std::optional<CompactionPick> pick_table(const Version& version, const Blocked& blocked, int level,
-                                         const TableRef& table, const char* reason) {
+                                         const TableRef& table, const CompactionOptions& options,
+                                         const char* reason) {
   if (blocked(table)) return std::nullopt;
   Tables below = overlapping(version, level + 1, KeySpan(table->meta));
   if (blocked.any(below)) return std::nullopt;
@@ -139,6 +194,7 @@ std::optional<CompactionPick> pick_table(const Version& version, const Blocked& 
   } else {
     add_input(&pick, level + 1, single_run(version, level + 1)->id, below);
   }
+  bound_job(&pick, options);
   return pick;
 }
 
@@ -154,7 +210,8 @@ double cost_of(const Version& version, const Blocked& blocked, int level, const 
 
 // The cheapest table of the level to move down, among a sample spread evenly. Where the sample starts follows
 // from the level's size, which is another after each job.
-std::optional<CompactionPick> pick_cheapest(const Version& version, const Blocked& blocked, int level) {
+std::optional<CompactionPick> pick_cheapest(const Version& version, const Blocked& blocked, int level,
+                                            const CompactionOptions& options) {
   const Run* run = single_run(version, level);
   if (run == nullptr) return std::nullopt;
   const std::vector<TableRef>& tables = run->tables;
@@ -174,16 +231,17 @@ std::optional<CompactionPick> pick_cheapest(const Version& version, const Blocke
   }
   // All of them blocked: any other will do.
   for (size_t i = 0; best == nullptr && i < tables.size(); ++i) consider(tables[i]);
-  return best == nullptr ? std::nullopt : pick_table(version, blocked, level, *best, "size");
+  return best == nullptr ? std::nullopt : pick_table(version, blocked, level, *best, options, "size");
 }
 
 // Half of its records delete something: worth moving down when nothing else is to do.
-std::optional<CompactionPick> pick_tombstones(const Version& version, const Blocked& blocked) {
+std::optional<CompactionPick> pick_tombstones(const Version& version, const Blocked& blocked,
+                                              const CompactionOptions& options) {
   for (int level = 1; level < kLast; ++level) {
     const Run* run = single_run(version, level);
     if (run == nullptr) continue;
     for (const TableRef& table : run->delete_dense) {
-      if (auto pick = pick_table(version, blocked, level, table, "tombstones")) return pick;
+      if (auto pick = pick_table(version, blocked, level, table, options, "tombstones")) return pick;
     }
   }
   return std::nullopt;
@@ -229,12 +287,20 @@ std::optional<CompactionPick> pick_range_tombstones(const Version& version, cons
       best = &table;
       best_cost = cost;
     }
-    if (best != nullptr) return pick_table(version, blocked, level, *best, kReason);
+    if (best != nullptr) return pick_table(version, blocked, level, *best, options, kReason);
   }
   return std::nullopt;
 }
 
 }  // namespace
+
+uint64_t CompactionPick::input_bytes() const {
+  uint64_t bytes = 0;
+  for (const Input& input : inputs) {
+    for (const TableRef& table : input.tables) bytes += table->meta.file_size;
+  }
+  return bytes;
+}
 
 std::string CompactionPick::debug_string() const {
   std::string out = fmt::format("{}:", reason);
@@ -244,6 +310,7 @@ std::string CompactionPick::debug_string() const {
     for (const TableRef& t : input.tables) out += fmt::format(" {}", t->meta.number);
     separator = " +";
   }
+  if (end) out += " up to " + *end;
   out += fmt::format(" -> L{}", output_level);
   if (output_level == 0) out += fmt::format(" run {}", output_run);
   return out + (trivial_move ? " (move)" : "");
@@ -299,20 +366,21 @@ std::optional<CompactionPick> pick_compaction(const Version& version, const std:
   for (const auto& [score, level] : order) {
     std::optional<CompactionPick> pick;
     if (level > 0) {
-      pick = pick_cheapest(version, blocked, level);
+      pick = pick_cheapest(version, blocked, level, options);
     } else {
       pick = pick_level0(version, blocked, targets.base_level, options, "level0");
       // What is busy will be free again; damage stays.
-      if (!pick && busy.empty()) pick = pick_within_level0(version, blocked);
+      if (!pick && busy.empty()) pick = pick_within_level0(version, blocked, options);
     }
     if (pick) return pick;
   }
-  if (auto pick = pick_tombstones(version, blocked)) return pick;
+  if (auto pick = pick_tombstones(version, blocked, options)) return pick;
   return pick_range_tombstones(version, blocked, targets.base_level, options);
 }
 
 std::optional<CompactionPick> pick_manual(const Version& version, const KeyRange& range, int level,
-                                          uint64_t rewritten_from, const CompactionOptions& options) {
+                                          uint64_t rewritten_from, const std::set<uint64_t>& rests,
+                                          const CompactionOptions& options) {
   const std::set<uint64_t> busy;
   const Blocked blocked{version, busy};
   if (level == 0) {
@@ -326,8 +394,9 @@ std::optional<CompactionPick> pick_manual(const Version& version, const KeyRange
   bool last = level == kLast || level >= version.last_level();
   for (const TableRef& table : run->overlapping(range)) {
     if (!last) {
-      if (auto pick = pick_table(version, blocked, level, table, "manual")) return pick;
-    } else if (!blocked(table) && table->meta.number < rewritten_from) {
+      if (auto pick = pick_table(version, blocked, level, table, options, "manual")) return pick;
+    } else if (!blocked(table) &&
+               (table->meta.number < rewritten_from || rests.contains(table->meta.number))) {
       CompactionPick pick;
       pick.output_level = level;
       pick.reason = "manual";

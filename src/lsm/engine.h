@@ -138,6 +138,7 @@ struct EngineStats {
   uint64_t user_bytes_written = 0, log_bytes_written = 0, flush_bytes_written = 0,
            compaction_bytes_written = 0, compaction_bytes_read = 0;
   uint64_t flushes = 0, compactions = 0, trivial_moves = 0, background_errors = 0;
+  uint64_t compactions_in_parts = 0;  // ended before all of their inputs were merged
   uint64_t log_syncs = 0, log_groups = 0, log_batches = 0, log_segments = 0, log_segments_free = 0;
   uint64_t log_sync_us_total = 0, log_sync_us_max = 0, log_sync_us_last = 0;
   uint64_t write_delays = 0, write_delay_us = 0;

@@ -1,6 +1,7 @@
 // engine_background.cc: flush, compaction, installing their results, log segments, files that nobody needs
 // any more.
 #include <algorithm>
+#include <span>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -18,6 +19,9 @@ constexpr int64_t kHoldMaxUs = 200'000;
 constexpr size_t kGarbagePerTurn = 500;
 constexpr int64_t kBackoffMaxUs = 60'000'000;
 constexpr int kReadFailuresMax = 3;
+// In tables' sizes: what an output may overlap in the level below its own, and a job's inputs together.
+constexpr uint64_t kGrandparentTables = 10;
+constexpr uint64_t kJobTables = 25;
 
 double average(double old, uint64_t bytes, int64_t us) {
   double rate = static_cast<double>(bytes) * 1e6 / static_cast<double>(std::max<int64_t>(us, 1));
@@ -25,13 +29,28 @@ double average(double old, uint64_t bytes, int64_t us) {
 }
 
 // On the worker: copying the bounds of all that lies deeper would take the owner's thread milliseconds.
-MergeOutput run_over(MergeInput& input, const std::vector<RunRef>& deeper) {
+// Without `span`, of all tables.
+MergeOutput run_over(MergeInput& input, const std::vector<RunRef>& deeper,
+                     const std::optional<KeyRange>& span) {
   for (const RunRef& run : deeper) {
+    std::span<const TableRef> tables =
+        span ? run->overlapping(*span) : std::span<const TableRef>(run->tables);
     std::vector<KeyRange>& ranges = input.deeper.emplace_back();
-    ranges.reserve(run->tables.size());
-    for (const TableRef& table : run->tables) ranges.push_back(bounds(table->meta));
+    ranges.reserve(tables.size());
+    for (const TableRef& table : tables) ranges.push_back(bounds(table->meta));
   }
   return run_merge(input);
+}
+
+// From the first key of all inputs to the last.
+KeyRange span_of(const CompactionPick& pick) {
+  KeyRange span = bounds(pick.inputs.front().tables.front()->meta);
+  for (const CompactionPick::Input& input : pick.inputs) {
+    span.begin = std::min(span.begin, input.tables.front()->meta.smallest);
+    span.end = std::max(span.end, input.tables.back()->meta.largest);
+  }
+  span.end_inclusive = true;
+  return span;
 }
 
 }  // namespace
@@ -183,7 +202,7 @@ void Engine::Impl::maybe_flush() {
   flush_running_ = true;
   int64_t started = options_.clock->monotonic_us();
   submit(
-      Lane::kFlush, [input, deeper = std::move(deeper)] { return run_over(*input, deeper); },
+      Lane::kFlush, [input, deeper = std::move(deeper)] { return run_over(*input, deeper, std::nullopt); },
       [this, memtables = std::move(memtables), started](MergeOutput output) mutable {
         finish_flush(std::move(output), std::move(memtables), started);
       });
@@ -283,7 +302,7 @@ CompactionOptions Engine::Impl::compaction_options() const {
   o.level_multiplier = options_.level_multiplier;
   o.level0_trigger = options_.level0_trigger;
   o.table_size = options_.table_size;
-  o.job_bytes_max = 25 * options_.table_size;
+  o.job_bytes_max = kJobTables * options_.table_size;
   return o;
 }
 
@@ -310,6 +329,8 @@ void Engine::Impl::start_compaction(CompactionPick pick) {
   input->fs = options_.fs;
   input->dir = options_.dir;
   for (const CompactionPick::Input& in : pick.inputs) input->runs.push_back(in.tables);
+  input->end = pick.end;
+  const KeyRange span = span_of(pick);
   // Runs of level 0 merged among themselves: the older ones lie below, too.
   std::vector<RunRef> deeper;
   for (const RunRef& run : version_->levels[0]) {
@@ -320,9 +341,10 @@ void Engine::Impl::start_compaction(CompactionPick pick) {
   }
   if (pick.output_level + 1 < kLevelCount) {
     for (const RunRef& run : version_->levels[pick.output_level + 1]) {
-      input->grandparents.insert(input->grandparents.end(), run->tables.begin(), run->tables.end());
+      std::span<const TableRef> below = run->overlapping(span);
+      input->grandparents.insert(input->grandparents.end(), below.begin(), below.end());
     }
-    input->max_grandparent_overlap = 10 * options_.table_size;
+    input->max_grandparent_overlap = kGrandparentTables * options_.table_size;
   }
   input->snapshots.assign(snapshots_->begin(), snapshots_->end());
   input->first_file_number = next_file_;
@@ -335,7 +357,7 @@ void Engine::Impl::start_compaction(CompactionPick pick) {
   input->cancel = cancel_;
   int64_t started = options_.clock->monotonic_us();
   submit(
-      Lane::kCompact, [input, deeper = std::move(deeper)] { return run_over(*input, deeper); },
+      Lane::kCompact, [input, deeper = std::move(deeper), span] { return run_over(*input, deeper, span); },
       [this, pick = std::move(pick), started](MergeOutput output) {
         finish_compaction(pick, std::move(output), started);
       });
@@ -373,10 +395,20 @@ void Engine::Impl::finish_compaction(const CompactionPick& pick, MergeOutput out
   uint64_t level0_bytes = 0;
   for (const CompactionPick::Input& input : pick.inputs) {
     for (const TableRef& table : input.tables) {
+      if (output.ended_at && table->meta.smallest >= *output.ended_at) break;
       edit.removed.push_back({input.place, table->meta.number});
       unreadable_.erase(table->meta.number);
+      rests_.erase(table->meta.number);
       if (input.place.level == 0) level0_bytes += table->meta.raw_key_bytes + table->meta.raw_value_bytes;
     }
+  }
+  for (const MergeOutput::Rest& rest : output.rests) {
+    const TableMeta& meta = rest.table->meta;
+    const TablePlace& place = pick.inputs[rest.run].place;
+    edit.added.push_back({place, meta});
+    added[meta.number] = rest.table;
+    rests_.insert(meta.number);
+    if (place.level == 0) level0_bytes -= std::min(level0_bytes, meta.raw_key_bytes + meta.raw_value_bytes);
   }
   for (const TableRef& table : output.outputs) {
     edit.added.push_back({{pick.output_level, pick.output_run}, table->meta});
@@ -395,6 +427,7 @@ void Engine::Impl::finish_compaction(const CompactionPick& pick, MergeOutput out
   counts_.compaction_bytes_read += output.bytes_read;
   counts_.compaction_bytes_written += output.bytes_written;
   ++counts_.compactions;
+  if (output.ended_at) ++counts_.compactions_in_parts;
   auto shared = std::make_shared<MergeOutput>(std::move(output));
   submit_edit(std::move(edit), std::move(added), [this, release, shared] {
     release();

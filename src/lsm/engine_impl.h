@@ -141,6 +141,7 @@ class Engine::Impl {
   std::set<uint64_t> busy_;  // inputs of running compactions
   int compactions_running_ = 0;
   std::map<uint64_t, int> unreadable_;  // tables a compaction could not read, how often
+  std::set<uint64_t> rests_;  // tables that a job only copied, its rests
   bool preparing_segment_ = false;
   bool urgent_freeze_ = false;
   uint64_t wanted_log_room_ = 0;  // of the largest write that waits for room

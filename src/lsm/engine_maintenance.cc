@@ -84,7 +84,8 @@ void Engine::Impl::continue_manual() {
     for (const auto& [number, table] : tables_) range.end = std::max(range.end, table->meta.largest);
   }
   while (manual.level < kLevelCount) {
-    auto pick = pick_manual(*version_, range, manual.level, manual.rewritten_from, compaction_options());
+    auto pick =
+        pick_manual(*version_, range, manual.level, manual.rewritten_from, rests_, compaction_options());
     if (pick) return start_compaction(std::move(*pick));
     ++manual.level;
   }

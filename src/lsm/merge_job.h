@@ -25,12 +25,23 @@
 // A put whose next newer event is a range tombstone of the job that covers it dies unseen: its garbage (not a
 // count) is reported when it is dropped. Garbage that a newer range tombstone of the job deletes anyway (that
 // of FLUSHALL covers all elements) is not reported; ranges that touch are joined.
+//
+// What a job found stands in the edit that installs its outputs, so neither its memory nor that edit may grow
+// with the data. A compaction therefore may end early, in front of a key: when its findings or the range
+// tombstones it must hold are too large, when its file numbers are used up, or where the policy cut it
+// (CompactionPick::end). Below that key all inputs are merged as if they ended there; from it on they stay:
+// tables that begin at or behind it as they are, of a table that lies across it the rest is copied, unmerged,
+// into a new table of the same place. So at every key either all of the job has happened or nothing of it,
+// newer stays above older, and the next job goes on where this one ended. A flush never ends early: its
+// memtables bound it.
 #pragma once
 
 #include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "base/random.h"
@@ -46,8 +57,8 @@ struct MergeInput {
   // What to merge, newest first. For a flush `memtables`, for a compaction `runs` (each sorted and disjoint).
   std::vector<std::shared_ptr<const MemTable>> memtables;
   std::vector<std::vector<TableRef>> runs;
-  // Bounds of every run older than the inputs that is not among them (deeper levels, and older runs). Sorted
-  // by begin within each inner vector.
+  // Bounds of the tables of every older run outside the job (deeper levels, and older runs) that overlap it.
+  // Sorted by begin within each inner vector.
   std::vector<std::vector<KeyRange>> deeper;
   std::vector<Sequence> snapshots;  // live ones, ascending
   // Output files take numbers from here on; the job needs at most `file_number_count`.
@@ -55,8 +66,14 @@ struct MergeInput {
   uint64_t file_number_count = 0;
   uint64_t random_seed = 0;  // for the outputs' identities
   uint64_t target_file_size = 64 << 20;
-  // Tables of the level below the output, for cutting outputs so that each overlaps few of them (may be
-  // empty).
+  // A compaction's: where to end at the latest (empty: nowhere), and at which bounds to end early. It does
+  // the least that is possible all the same: all versions of one key, and all range tombstones of the tables
+  // that begin with the first one.
+  std::optional<std::string> end;
+  uint64_t findings_bytes_max = 4 << 20;     // garbage and count corrections, about, in memory
+  uint64_t tombstone_memory_max = 64 << 20;  // and those of one table a run
+  // Tables of the level below the output, in key order, for cutting outputs so that each overlaps few of
+  // them (may be empty).
   std::vector<TableRef> grandparents;
   uint64_t max_grandparent_overlap = UINT64_MAX;
   TableOptions table;
@@ -65,8 +82,16 @@ struct MergeInput {
 };
 
 struct MergeOutput {
-  Status status;                  // not ok: no outputs exist any more
-  uint64_t damaged_table = 0;     // not ok because this input (a file number) could not be read; else 0
+  Status status;               // not ok: no outputs exist any more
+  uint64_t damaged_table = 0;  // not ok because this input (a file number) could not be read; else 0
+  // Ended early: only what lies before this key was merged.
+  std::optional<std::string> ended_at;
+  // What the inputs that lie across it held from there on; `run` is that of the input, whose place it takes.
+  struct Rest {
+    size_t run = 0;
+    TableRef table;
+  };
+  std::vector<Rest> rests;
   std::vector<TableRef> outputs;  // written, synced, the directory synced, checked; in key order; disjoint
   std::map<uint32_t, int64_t> count_corrections;
   std::vector<KeyRange> garbage;  // ascending; neighbours neither touch nor overlap

@@ -11,6 +11,8 @@ namespace {
 
 // Garbage is joined when there is this much of it, and again whenever it has doubled.
 constexpr size_t kJoinGarbageFrom = 1024;
+// About a map's node.
+constexpr uint64_t kBytesPerCount = 64;
 // How many range tombstones deleted_since() looks at.
 constexpr int kMaxFragmentsAsked = 8;
 
@@ -38,6 +40,10 @@ bool deeper_overlaps(const MergeRules& rules, std::string_view begin, std::strin
     if (first != run.end() && std::string_view(first->begin) < end) return true;
   }
   return false;
+}
+
+uint64_t memory_of(const KeyRange& range) {
+  return sizeof(KeyRange) + range.begin.size() + range.end.size();
 }
 
 void sort_and_join(std::vector<KeyRange>* ranges) {
@@ -93,7 +99,7 @@ Status RecordMerger::add(std::string_view key, Tag tag, std::string_view value) 
     return Status::corruption("merge: records out of order at sequence {}", tag.sequence());
   }
   if (order > 0) {
-    VARVE_TRY(finish_key());
+    VARVE_TRY(end_key());
     start_key(key);
   } else if (tag.sequence() == newer_.sequence()) {
     return Status();
@@ -103,9 +109,17 @@ Status RecordMerger::add(std::string_view key, Tag tag, std::string_view value) 
 }
 
 Status RecordMerger::finish() {
-  VARVE_TRY(finish_key());
-  sort_and_join(&garbage_);
+  VARVE_TRY(end_key());
+  join_garbage();
   return Status();
+}
+
+bool RecordMerger::findings_exceed(uint64_t bytes) {
+  uint64_t counts = count_corrections_.size() * kBytesPerCount;
+  if (counts + garbage_bytes_ <= bytes) return false;
+  join_garbage();
+  // Joining must free much, or it would be done for every key.
+  return counts + garbage_bytes_ > bytes / 2;
 }
 
 void RecordMerger::start_key(std::string_view key) {
@@ -151,7 +165,7 @@ void RecordMerger::add_version(Tag tag, std::string_view value) {
   has_newer_ = true;
 }
 
-Status RecordMerger::finish_key() {
+Status RecordMerger::end_key() {
   if (!std::exchange(has_key_, false) || held_.empty()) return Status();
   bool deeper = deeper_may_hold(key_);
   bool met_tombstone =
@@ -194,10 +208,16 @@ void RecordMerger::report_death(std::string_view value, Sequence killer, bool co
   RecordInspector::Death death = rules_.inspector->death(key_, value);
   if (death.counted && correct_count) --count_corrections_[death.counter_id];
   if (!death.garbage || deleted_since(*death.garbage, killer)) return;
+  garbage_bytes_ += memory_of(*death.garbage);
   garbage_.push_back(std::move(*death.garbage));
-  if (garbage_.size() < 2 * joined_garbage_ + kJoinGarbageFrom) return;
+  if (garbage_.size() >= 2 * joined_garbage_ + kJoinGarbageFrom) join_garbage();
+}
+
+void RecordMerger::join_garbage() {
   sort_and_join(&garbage_);
   joined_garbage_ = garbage_.size();
+  garbage_bytes_ = 0;
+  for (const KeyRange& range : garbage_) garbage_bytes_ += memory_of(range);
 }
 
 // Do range tombstones of the job at or above the sequence delete all of the range? May say no where finding

@@ -56,8 +56,14 @@ class RecordMerger {
   // The job's records, in record order. Of two with the same key and sequence the second is a copy and is
   // skipped. Fails with the sink's status, or with corruption when the order is broken.
   Status add(std::string_view key, Tag tag, std::string_view value);
+  // Would a record of this key begin a new one?
+  bool is_new_key(std::string_view key) const { return !has_key_ || key != key_; }
+  // What stays of the key at hand goes to the sink: no record of it will follow.
+  Status end_key();
   // Once, behind the last record.
   Status finish();
+  // Do garbage and count corrections take more than about this many bytes of memory, after joining?
+  bool findings_exceed(uint64_t bytes);
 
   const std::map<uint32_t, int64_t>& count_corrections() const { return count_corrections_; }
   // Ranges that are dead for the present, ascending; touching ones are joined. What a range tombstone of the
@@ -77,11 +83,11 @@ class RecordMerger {
   size_t stripe(Sequence sequence) const;
   void start_key(std::string_view key);
   void add_version(Tag tag, std::string_view value);
-  Status finish_key();
   bool deeper_may_hold(std::string_view key);
   // A barrier that has not met the next older event yet.
   bool open_barrier() const { return !held_.empty() && held_.back().barrier; }
   void report_death(std::string_view value, Sequence killer, bool correct_count);
+  void join_garbage();
   bool deleted_since(const KeyRange& range, Sequence sequence) const;
 
   const MergeRules& rules_;
@@ -103,7 +109,8 @@ class RecordMerger {
   std::vector<Kept> kept_;
   std::map<uint32_t, int64_t> count_corrections_;
   std::vector<KeyRange> garbage_;
-  size_t joined_garbage_ = 0;  // its size after it was last joined
+  size_t joined_garbage_ = 0;   // its size after it was last joined
+  uint64_t garbage_bytes_ = 0;  // about its memory
   uint64_t records_in_ = 0;
   uint64_t records_out_ = 0;
 };

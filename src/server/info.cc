@@ -239,6 +239,7 @@ void add_writes(const EngineStats& engine, Lines* lines) {
   lines->fixed("space_amplification", engine.space_amplification, 2);
   lines->add("flushes", engine.flushes);
   lines->add("compactions", engine.compactions);
+  lines->add("compactions_in_parts", engine.compactions_in_parts);
   lines->add("trivial_moves", engine.trivial_moves);
   lines->flag("flush_running", engine.flush_running);
   lines->add("compactions_running", engine.compactions_running);

@@ -72,7 +72,8 @@ CompactionOptions options_of(const Step& step) {
   o.level0_trigger = static_cast<int>(step.number("trigger", 4));
   o.level_multiplier = static_cast<int>(step.number("multiplier", 10));
   o.table_size = static_cast<uint64_t>(step.number("table", 32)) << 20;
-  o.job_bytes_max = static_cast<uint64_t>(step.number("job", 1000)) << 20;
+  o.job_bytes_max = static_cast<uint64_t>(step.number("job", 5000)) << 20;
+  o.job_tables_max = static_cast<size_t>(step.number("tables", 500));
   return o;
 }
 
@@ -81,6 +82,8 @@ struct Simulation {
   Shape shape;
   CompactionOptions options;
   uint64_t next_number = 1;
+  std::set<uint64_t> left_over;  // rests of jobs that ended early
+  uint64_t jobs_in_parts = 0;
 
   void flush(Random& random, uint64_t run) {
     TableMeta meta;
@@ -95,57 +98,120 @@ struct Simulation {
     shape.add(0, run, meta);
   }
 
-  // Takes the inputs out, checks that the output may stand where it goes, and puts it there. What range
-  // deletes stay over nothing vanishes.
+  // As the policy promises: together the inputs are not too much, or none of them could be left out.
+  void check_bounded(const CompactionPick& pick) const {
+    size_t count = 0;
+    const TablePlace target{pick.output_level, pick.output_run};
+    std::string first_moved = "~";
+    for (const auto& input : pick.inputs) {
+      REQUIRE(!input.tables.empty());
+      count += input.tables.size();
+      if (!(input.place == target)) first_moved = std::min(first_moved, input.tables[0]->meta.smallest);
+    }
+    if (pick.trivial_move) return;
+    bool bounded = pick.input_bytes() <= options.job_bytes_max && count <= options.job_tables_max;
+    for (const auto& input : pick.inputs) {
+      for (const TableRef& table : input.tables) {
+        if (!bounded && table->meta.smallest > first_moved) FAIL_CHECK("too much");
+        if (pick.end && table->meta.smallest >= *pick.end) FAIL_CHECK("begins behind the end");
+      }
+    }
+    if (pick.end) CHECK(first_moved < *pick.end);
+  }
+
+  // Takes the inputs out, checks that the output may stand where it goes, and puts it there, in tables of the
+  // usual size. What range deletes stay over nothing vanishes. Bytes lie evenly between a table's bounds.
   void carry_out(const CompactionPick& pick) {
     INFO(pick.debug_string());
+    check_bounded(pick);
     TableMeta out;
-    out.number = next_number++;
     out.smallest = "~";
-    out.records = 100;
-    const TablePlace newest = pick.inputs.front().place;
+    const bool from_level0 = pick.inputs.front().place.level == 0;
+    const uint64_t end = pick.end ? std::stoull(*pick.end) : 1000;
     uint64_t oldest_run = 0;
+    std::vector<std::pair<TablePlace, TableMeta>> rests;
     for (const auto& input : pick.inputs) {
       CHECK(input.place.level <= pick.output_level);
       if (input.place.level == 0) oldest_run = input.place.run;
       for (const TableRef& table : input.tables) {
-        CHECK(
-            !std::count(shape.state.quarantined.begin(), shape.state.quarantined.end(), table->meta.number));
-        out.file_size += table->meta.file_size;
-        out.range_deletes += table->meta.range_deletes;
-        out.smallest = std::min(out.smallest, table->meta.smallest);
-        out.largest = std::max(out.largest, table->meta.largest);
-        REQUIRE(shape.state.tables.erase(table->meta.number) == 1);
+        TableMeta meta = table->meta;
+        CHECK(!std::count(shape.state.quarantined.begin(), shape.state.quarantined.end(), meta.number));
+        REQUIRE(shape.state.tables.erase(meta.number) == 1);
+        uint64_t from = std::stoull(meta.smallest), to = std::stoull(meta.largest);
+        if (to >= end) {
+          TableMeta rest = meta;
+          rest.number = next_number++;
+          rest.smallest = *pick.end;
+          rest.file_size = meta.file_size * (to - end + 1) / (to - from + 1);
+          meta.file_size -= rest.file_size;
+          meta.largest = fmt::format("{:03}", end - 1);
+          rests.push_back({input.place, rest});
+          left_over.insert(rest.number);
+        }
+        out.file_size += meta.file_size;
+        out.range_deletes += meta.range_deletes;
+        out.smallest = std::min(out.smallest, meta.smallest);
+        out.largest = std::max(out.largest, meta.largest);
       }
     }
+    for (const auto& [place, rest] : rests) shape.add(place.level, place.run, rest);
     bool over_something = false;
     for (const auto& [n, added] : shape.state.tables) {
       int level = added.place.level;
       bool meets = bounds(added.meta).overlaps(bounds(out));
       over_something = over_something || (meets && level > pick.output_level);
-      if (level > 0 && level == pick.output_level) CHECK(!meets);
-      if (newest.level > 0) continue;
-      if (pick.output_level == 0) {
+      if (!meets) continue;
+      bool stands_well = level == 0 || level != pick.output_level;
+      if (from_level0 && pick.output_level == 0) {
         // Its neighbours in level 0, none between them.
-        if (level == 0) CHECK((added.place.run > newest.run || added.place.run < oldest_run));
+        if (level == 0) stands_well = added.place.run > pick.output_run || added.place.run < oldest_run;
         over_something = true;
-      } else {
+      } else if (from_level0) {
         // Nothing older may stay above the output.
-        if (level == 0) CHECK(added.place.run > newest.run);
-        if (level > 0) CHECK(level >= pick.output_level);
+        stands_well =
+            level == 0 ? added.place.run > pick.inputs.front().place.run : level > pick.output_level;
       }
+      CHECK(stands_well);
     }
     if (!over_something) out.range_deletes = 0;
-    CHECK(pick.output_run == (pick.output_level == 0 ? newest.run : 0));
-    shape.add(pick.output_level, pick.output_run, out);
+    if (pick.output_level > 0) CHECK(pick.output_run == 0);
+    add_outputs(pick, out);
+  }
+
+  void add_outputs(const CompactionPick& pick, const TableMeta& all) {
+    uint64_t from = std::stoull(all.smallest), keys = std::stoull(all.largest) - from + 1;
+    uint64_t tables = std::min(keys, all.file_size / options.table_size + 1);
+    for (uint64_t i = 0; i < tables; ++i) {
+      TableMeta meta = all;
+      meta.number = next_number++;
+      meta.records = 100;
+      meta.smallest = fmt::format("{:03}", from + i * keys / tables);
+      meta.largest = fmt::format("{:03}", from + (i + 1) * keys / tables - 1);
+      meta.file_size = all.file_size / tables + 1;
+      shape.add(pick.output_level, pick.output_run, meta);
+    }
   }
 
   void run_to_rest() {
     for (int jobs = 0;; ++jobs) {
-      REQUIRE(jobs < 1000);
+      REQUIRE(jobs < 5000);
       auto pick = pick_compaction(*shape.version(), {}, options);
       if (!pick) return;
       carry_out(*pick);
+      if (pick->end) ++jobs_in_parts;
+    }
+  }
+
+  void compact_all() {
+    const uint64_t rewritten_from = next_number;
+    const KeyRange all{"000", "999", true};
+    for (int level = 0; level < kLevelCount; ++level) {
+      for (int jobs = 0;; ++jobs) {
+        REQUIRE(jobs < 5000);
+        auto pick = pick_manual(*shape.version(), all, level, rewritten_from, left_over, options);
+        if (!pick) break;
+        carry_out(*pick);
+      }
     }
   }
 };
@@ -157,6 +223,7 @@ Simulation draw_simulation(Random& random) {
   s.options.level0_trigger = 1 + static_cast<int>(random.below(6));
   s.options.table_size = (1 + random.below(64)) << 20;
   s.options.job_bytes_max = (50 + random.below(500)) << 20;
+  s.options.job_tables_max = 10 + random.below(40);
   return s;
 }
 
@@ -178,8 +245,9 @@ TEST_CASE("compaction policy: drawn shapes") {
     }
     if (step.name == "manual") {
       KeyRange range{step.text("begin", "a"), step.text("end", "zz"), true};
+      std::set<uint64_t> rests{static_cast<uint64_t>(step.number("rest"))};
       auto pick = pick_manual(*shape.version(), range, static_cast<int>(step.number("level")),
-                              static_cast<uint64_t>(step.number("rewritten", 1000)), options_of(step));
+                              static_cast<uint64_t>(step.number("rewritten", 1000)), rests, options_of(step));
       return pick ? pick->debug_string() : "nothing";
     }
     if (step.name == "targets") {
@@ -210,8 +278,9 @@ TEST_CASE("compaction policy: a job reads a bounded number of runs") {
   }
 }
 
-TEST_CASE("compaction policy: on drawn trees it comes to rest and keeps newer above older") {
-  for (uint64_t seed = 1; seed <= 60; ++seed) {
+TEST_CASE("compaction policy: on drawn trees it comes to rest, keeps newer above older, bounds jobs") {
+  uint64_t in_parts = 0;
+  for (uint64_t seed = 1; seed <= 30; ++seed) {
     INFO("seed " << seed);
     Random random(seed);
     Simulation s = draw_simulation(random);
@@ -220,8 +289,11 @@ TEST_CASE("compaction policy: on drawn trees it comes to rest and keeps newer ab
       s.run_to_rest();
       VersionRef version = s.shape.version();
       CHECK(version->levels[0].size() < static_cast<size_t>(s.options.level0_trigger) + 1);
+      if (random.one_in(20)) s.compact_all();
     }
+    in_parts += s.jobs_in_parts;
   }
+  CHECK(in_parts > 1000);
 }
 
 TEST_CASE("compaction policy: damaged tables do not let level 0 grow") {

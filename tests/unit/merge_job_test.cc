@@ -241,7 +241,7 @@ TEST_CASE("a damaged input is named, and nothing is left of the outputs") {
   size_t before = file_count(f);
   MergeInput in = f.input();
   in.runs = {f.flush({"a#500 put x"}), run};
-  in.target_file_size = 1;
+  in.target_file_size = 4000;
   MergeOutput out = run_merge(in);
   CHECK(out.status.is_corruption());
   CHECK(out.damaged_table == expected);
