@@ -128,6 +128,8 @@ struct LevelStats {
 struct EngineStats {
   std::vector<LevelStats> levels;
   uint64_t tables = 0, table_bytes = 0, quarantined_tables = 0;
+  uint64_t quarantine_checks = 0, quarantine_healed = 0;  // tables in quarantine read again; found whole
+  int64_t quarantine_next_check_s = -1;                   // until the next such check; -1: none is planned
   uint64_t records_in_tables = 0, blind_records = 0, range_deletes = 0;
   uint64_t memtable_bytes = 0, frozen_memtables = 0, memtable_entries = 0;
   uint64_t cache_bytes = 0, cache_capacity = 0, cache_hits = 0, cache_misses = 0;

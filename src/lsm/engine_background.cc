@@ -103,7 +103,7 @@ void Engine::Impl::run_held_installs() {
 }
 
 void Engine::Impl::install(const VersionEdit& edit, const std::map<uint64_t, TableRef>& added) {
-  if (edit.added.empty() && edit.removed.empty() && edit.quarantined.empty()) return;
+  if (edit.added.empty() && edit.removed.empty() && edit.quarantined.empty() && edit.healed.empty()) return;
   version_ = apply_edit(*version_, edit, added);
   debt_ = compaction_debt(*version_, compaction_options());
   for (const VersionEdit::RemovedTable& removed : edit.removed) {

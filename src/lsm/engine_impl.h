@@ -93,6 +93,12 @@ class Engine::Impl {
   void fail_manual(const Status& status);
   CompactionOptions compaction_options() const;
 
+  // engine_quarantine.cc
+  void maybe_recheck();
+  void finish_recheck(uint64_t table, const Status& status);
+  void recheck_now();
+  bool recheck_pending() const;
+
   // engine_maintenance.cc
   void flush(std::function<void(Status)> done);
   void compact_range(std::string_view begin, std::string_view end, std::function<void(Status)> done);
@@ -141,6 +147,13 @@ class Engine::Impl {
   std::set<uint64_t> busy_;  // inputs of running compactions
   int compactions_running_ = 0;
   std::map<uint64_t, int> unreadable_;  // tables a compaction could not read, how often
+  // When the next check of a table in quarantine is due, and how long after the last one.
+  struct Recheck {
+    int64_t at_us = 0;
+    int64_t wait_us = 0;
+  };
+  std::map<uint64_t, Recheck> rechecks_;
+  bool recheck_running_ = false;
   std::set<uint64_t> rests_;  // tables that a job only copied, its rests
   bool preparing_segment_ = false;
   bool urgent_freeze_ = false;

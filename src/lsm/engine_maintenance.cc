@@ -70,12 +70,15 @@ void Engine::Impl::compact_range(std::string_view begin, std::string_view end,
     if (!status.ok()) return shared->done(status);
     shared->rewritten_from = next_file_;
     manual_.push_back(std::move(*shared));
+    recheck_now();
     maybe_compact();
   });
 }
 
-// One step of the oldest manual compaction; no other compaction runs meanwhile.
+// One step of the oldest manual compaction; no other compaction runs meanwhile. First it is seen whether
+// tables in quarantine are whole again, so that they take part.
 void Engine::Impl::continue_manual() {
+  if (recheck_pending()) return maybe_recheck();
   Manual& manual = manual_.front();
   KeyRange range = manual.range;
   if (range.end.empty()) {
@@ -168,6 +171,11 @@ EngineStats Engine::Impl::stats() const {
     s.range_deletes += table->meta.range_deletes;
   }
   s.quarantined_tables = version_->quarantined.size();
+  for (const auto& [number, recheck] : rechecks_) {
+    if (!version_->is_quarantined(number)) continue;
+    int64_t in_s = std::max<int64_t>(0, recheck.at_us - options_.clock->monotonic_us()) / 1'000'000;
+    if (s.quarantine_next_check_s < 0 || in_s < s.quarantine_next_check_s) s.quarantine_next_check_s = in_s;
+  }
   s.memtable_bytes = active_->memory_used();
   s.memtable_entries = active_->entry_count();
   s.blind_records += active_->blind_adds();

@@ -166,6 +166,7 @@ void Engine::Impl::tick() {
   run_held_installs();
   maybe_freeze();
   maybe_flush();
+  maybe_recheck();
   maybe_compact();
   maybe_prepare_segment();
   remove_obsolete();

@@ -207,6 +207,7 @@ VersionRef apply_edit(const Version& base, const VersionEdit& edit,
   for (auto& [place, change] : changes) {
     put_run(version.get(), place.first, change_run(place.second, nullptr, std::move(change)));
   }
+  for (uint64_t number : edit.healed) std::erase(version->quarantined, number);
   for (uint64_t number : edit.quarantined) version->quarantined.push_back(number);
   auto& quarantined = version->quarantined;
   std::sort(quarantined.begin(), quarantined.end());

@@ -20,6 +20,8 @@ enum FieldTag : uint64_t {
   kFlushedSequence = 9,  // varint, and so the next
   kDurableSequence = 10,
   kNextFileNumber = 11,
+  kHealed = 12,  // number:varint
+  kLastTag = kHealed,
 };
 
 // Far more than any policy uses; bounds what a level can make its readers allocate.
@@ -94,6 +96,8 @@ bool decode_field(uint64_t tag, std::string_view* in, VersionEdit* edit) {
                     [&](auto* t) { return get_place(in, &t->place) && get_varint(in, &t->number); });
     case kQuarantined:
       return append(&edit->quarantined, [&](auto* number) { return get_varint(in, number); });
+    case kHealed:
+      return append(&edit->healed, [&](auto* number) { return get_varint(in, number); });
     case kLogAdded:
       return append(&edit->log_added, [&](auto* segment) { return get_segment(in, segment); });
     case kLogRemoved:
@@ -169,6 +173,11 @@ Status apply_tables(const VersionEdit& edit, ManifestState* state) {
   }
   // Not before here: a table that only moved keeps its mark.
   std::erase_if(state->quarantined, [&](uint64_t number) { return state->tables.count(number) == 0; });
+  for (uint64_t number : edit.healed) {
+    if (std::erase(state->quarantined, number) == 0) {
+      return cannot_be(fmt::format("heals table {}, which is not in quarantine", number));
+    }
+  }
   for (uint64_t number : edit.quarantined) {
     if (state->tables.count(number) == 0) {
       return cannot_be(fmt::format("quarantines table {}, which is not there", number));
@@ -249,6 +258,7 @@ void VersionEdit::encode(std::string* out) const {
     }
   };
   put_numbers(kQuarantined, quarantined);
+  put_numbers(kHealed, healed);
   for (const LogSegment& segment : log_added) {
     put_tag(out, kLogAdded);
     put_segment(out, segment);
@@ -284,9 +294,9 @@ Status VersionEdit::decode(std::string_view bytes) {
     size_t at = bytes.size() - in.size();
     uint64_t tag = 0;
     if (!get_varint(&in, &tag)) return Status::corruption("edit: byte {}: bad tag", at);
-    if (tag < kAddedTable || tag > kNextFileNumber) {
+    if (tag < kAddedTable || tag > kLastTag) {
       return Status::unsupported("edit: byte {}: unknown tag {} (this version knows up to {})", at, tag,
-                                 static_cast<uint64_t>(kNextFileNumber));
+                                 static_cast<uint64_t>(kLastTag));
     }
     if (!decode_field(tag, &in, this))
       return Status::corruption("edit: byte {}: bad field with tag {}", at, tag);
@@ -300,6 +310,7 @@ std::string VersionEdit::debug_string() const {
     out += fmt::format("- L{}.{} {:08}.sst\n", t.place.level, t.place.run, t.number);
   for (const auto& t : added) out += "+ " + describe(t.place, t.meta) + "\n";
   for (uint64_t number : quarantined) out += fmt::format("quarantined {:08}.sst\n", number);
+  for (uint64_t number : healed) out += fmt::format("healed {:08}.sst\n", number);
   for (uint64_t number : log_removed) out += "- " + log_file_name(number) + "\n";
   for (const LogSegment& segment : log_added) out += "+ " + describe(segment) + "\n";
   for (const auto& [id, delta] : counter_deltas) out += fmt::format("counter {} {:+}\n", id, delta);

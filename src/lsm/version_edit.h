@@ -41,6 +41,7 @@ struct VersionEdit {
   std::vector<AddedTable> added;
   std::vector<RemovedTable> removed;
   std::vector<uint64_t> quarantined;  // table numbers found damaged
+  std::vector<uint64_t> healed;       // of them, those found whole since
   std::vector<LogSegment> log_added;  // in order of use
   std::vector<uint64_t> log_removed;
   std::map<uint32_t, int64_t> counter_deltas;

@@ -196,6 +196,9 @@ void add_tree(const EngineStats& engine, Lines* lines) {
   lines->add("tables", engine.tables);
   lines->bytes("table_bytes", engine.table_bytes);
   lines->add("quarantined_tables", engine.quarantined_tables);
+  lines->add("quarantine_checks", engine.quarantine_checks);
+  lines->add("quarantine_healed", engine.quarantine_healed);
+  lines->add("quarantine_next_check_sec", engine.quarantine_next_check_s);
   lines->add("table_records", engine.records_in_tables);
   lines->add("blind_records", engine.blind_records);  // DBSIZE may be too high by so many
   lines->add("range_deletes", engine.range_deletes);

@@ -4,6 +4,8 @@
 // was. Method: the simulated world, with faults.
 #include <doctest/doctest.h>
 
+#include <optional>
+
 #include "support/engine_world.h"
 #include "support/script.h"
 
@@ -16,6 +18,30 @@ void require_no_errors(const EngineWorld& world, uint64_t seed) {
   for (size_t i = 0; i < world.errors.size() && i < 5; ++i)
     FAIL_CHECK("seed " << seed << ": " << world.errors[i]);
   REQUIRE(world.errors.empty());
+}
+
+void pass_time(EngineWorld& world, int seconds) {
+  for (int i = 0; i < seconds; ++i) {
+    world.clock().advance_us(1'000'000);
+    world.engine().tick();
+    world.executor().run_completions();
+    world.engine().end_of_turn();
+    world.executor().run_completions();
+  }
+}
+
+std::vector<std::string> tables_of(EngineWorld& world) {
+  std::vector<std::string> tables = world.files().all_files();
+  std::erase_if(tables, [](const std::string& file) { return !file.ends_with(".sst"); });
+  return tables;
+}
+
+// Flushes, then compacts everything; what came of it.
+Status compact_all(EngineWorld& world) {
+  std::optional<Status> result;
+  world.engine().compact_range("", "", [&result](const Status& status) { result = status; });
+  for (int i = 0; i < 3000 && !result; ++i) pass_time(world, 1);
+  return result ? *result : Status::aborted("the compaction did not come to an end");
 }
 
 }  // namespace
@@ -52,7 +78,12 @@ TEST_CASE("engine: a full disk refuses writes, keeps reading, and resumes by its
       INFO("seed " << seed << ", " << world.engine().stats().background_error.to_string());
       REQUIRE(resumed);
       uint64_t before = world.committed();
-      world.commit_random();
+      // A large batch may still have to wait for its turn.
+      for (int i = 0; i < 1000 && world.committed() == before; ++i) {
+        world.commit_random();
+        world.engine().tick();
+        world.executor().run_completions();
+      }
       CHECK(world.committed() == before + 1);
     }
     REQUIRE(world.settle());
@@ -124,4 +155,116 @@ TEST_CASE("engine: the n-th call fails once, whatever it is; nothing is lost") {
     require_no_errors(world, seed);
   }
   CHECK(fired > 100);
+}
+
+// A cable that was loose for a while. Tables that three compactions could not read are left alone; once they
+// can be read, they are compacted again, within minutes, or at once when asked.
+TEST_CASE("engine: tables that could not be read for a while are healed") {
+  uint64_t quarantined = 0;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    INFO("seed " << seed);
+    EngineWorld world(seed);
+    REQUIRE(world.open().ok());
+    for (int i = 0; i < 400; ++i) world.step();
+    for (int i = 0; i < 100; ++i) world.commit_random();
+    (void)compact_all(world);
+    // What is written from now on is on another disk, so to speak.
+    for (const std::string& table : tables_of(world)) {
+      world.files().add_fault(
+          {.kind = Fault::Kind::kIoError, .call = Call::kRead, .path = table, .once = false});
+    }
+    for (int i = 0; i < 400 && world.engine().stats().quarantined_tables == 0; ++i) {
+      world.commit_random();
+      if (i % 20 == 0) world.engine().flush([](const Status&) {});
+      pass_time(world, 2);
+    }
+    EngineStats stats = world.engine().stats();
+    if (stats.quarantined_tables > 0) {
+      ++quarantined;
+      pass_time(world, 70);
+      CHECK(world.engine().stats().quarantine_checks > stats.quarantine_checks);
+      CHECK(world.engine().stats().quarantined_tables >= stats.quarantined_tables);
+      CHECK(world.engine().stats().quarantine_next_check_s <= 3600);
+    }
+    world.files().clear_faults();
+    pass_time(world, 5);  // what was under way still fails
+    if (seed % 2 == 0) {
+      Status compacted = compact_all(world);
+      CHECK_MESSAGE(compacted.ok(), compacted.to_string());
+    } else {
+      pass_time(world, 3700);
+    }
+    stats = world.engine().stats();
+    CHECK(stats.quarantined_tables == 0);
+    CHECK(stats.quarantine_next_check_s == -1);
+    if (quarantined > 0 && stats.quarantine_checks > 0) CHECK(stats.quarantine_healed > 0);
+    CHECK(stats.background_error.ok());
+    REQUIRE(world.settle());
+    world.check_all();
+    world.kill(CrashPolicy::drop_all());
+    REQUIRE(world.open().ok());
+    CHECK(world.engine().stats().quarantined_tables == 0);
+    require_no_errors(world, seed);
+  }
+  CHECK(quarantined > 10);
+}
+
+TEST_CASE("engine: a damaged table stays in quarantine; work goes on elsewhere") {
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    INFO("seed " << seed);
+    EngineWorld world(seed);
+    REQUIRE(world.open().ok());
+    for (int i = 0; i < 200; ++i) world.commit_random();
+    REQUIRE(compact_all(world).ok());
+    REQUIRE(world.settle());
+    std::vector<std::string> tables = tables_of(world);
+    REQUIRE(!tables.empty());
+    world.files().flip_bit(tables[world.random().below(tables.size())], 100);
+    CHECK(compact_all(world).is_corruption());
+    pass_time(world, 2);
+    CHECK(world.engine().stats().quarantined_tables == 1);
+    // After 1, 3, 7, 15, 31, 63, 123, 183 minutes, and when it was asked for.
+    uint64_t before = world.engine().stats().quarantine_checks;
+    pass_time(world, 185 * 60);
+    uint64_t checks = world.engine().stats().quarantine_checks - before;
+    CHECK(checks >= 6);
+    CHECK(checks <= 8);
+    CHECK(compact_all(world).ok());
+    CHECK(world.engine().stats().quarantine_checks == before + checks + 1);
+    CHECK(world.engine().stats().quarantined_tables == 1);
+    CHECK(world.engine().stats().quarantine_healed == 0);
+    uint64_t compactions = world.engine().stats().compactions, committed = world.committed();
+    for (int i = 0; i < 600; ++i) {
+      world.commit_random();
+      pass_time(world, 1);
+    }
+    CHECK(world.committed() > committed + 100);
+    CHECK(world.engine().stats().compactions > compactions);
+    CHECK(world.engine().debug_string().find('!') != std::string::npos);
+  }
+}
+
+// Tables so small that hardly any job fits: most end early, and the power goes in between.
+TEST_CASE("engine: compactions in parts lose nothing, through crashes") {
+  uint64_t parts = 0, compactions = 0;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    INFO("seed " << seed);
+    EngineWorld world(seed);
+    world.options().table_size = 200 + world.random().below(600);
+    world.options().memtable_size = 4096 + world.random().below(16 * 1024);
+    REQUIRE(world.open().ok());
+    for (int life = 0; life < 3; ++life) {
+      for (int i = 0; i < 600; ++i) world.step();
+      if (life == 1) CHECK(compact_all(world).ok());
+      world.check_all();
+      parts += world.engine().stats().compactions_in_parts;
+      compactions += world.engine().stats().compactions;
+      world.kill(world.random().one_in(2) ? CrashPolicy{} : CrashPolicy::drop_all());
+      Status reopened = world.open();
+      REQUIRE_MESSAGE(reopened.ok(), reopened.to_string());
+    }
+    require_no_errors(world, seed);
+  }
+  CHECK(parts > 100);
+  CHECK(compactions > 2 * parts);
 }

@@ -27,6 +27,7 @@ VersionEdit sample() {
   edit.added = {{{0, 7}, table(12, "a", std::string("k\0", 2))}, {{3, 0}, table(13, "", "z")}};
   edit.removed = {{{1, 0}, 4}, {{0, 5}, 9}};
   edit.quarantined = {13};
+  edit.healed = {15};
   edit.log_added = {{14, {8, 9}, 8 * kLogBlockSize}};
   edit.log_removed = {2, 3};
   edit.counter_deltas = {{1, -5}, {70000, INT64_MAX}};
@@ -41,7 +42,8 @@ VersionEdit sample() {
 // What the sample needs to be there before it.
 ManifestState before() {
   VersionEdit edit;
-  edit.added = {{{1, 0}, table(4, "a", "c")}, {{0, 5}, table(9, "a", "c")}};
+  edit.added = {{{1, 0}, table(4, "a", "c")}, {{0, 5}, table(9, "a", "c")}, {{1, 0}, table(15, "x", "y")}};
+  edit.quarantined = {15};
   edit.log_added = {{2, {1, 1}, 8 * kLogBlockSize}, {3, {1, 2}, 8 * kLogBlockSize}};
   edit.garbage_added = {{"b", "c", false}};
   edit.counter_deltas = {{1, 5}};
@@ -103,6 +105,7 @@ TEST_CASE("edit: for people") {
         "+ L0.7 00000012.sst [a..k\\x00] sequences 12..21, 10 records, 1012 bytes\n"
         "+ L3.0 00000013.sst [..z] sequences 13..22, 10 records, 1013 bytes\n"
         "quarantined 00000013.sst\n"
+        "healed 00000015.sst\n"
         "- 00000002.log\n"
         "- 00000003.log\n"
         "+ 00000014.log (32768 bytes, identity 00000000000000080000000000000009)\n"
@@ -122,6 +125,7 @@ TEST_CASE("state: what edits add up to, and a snapshot that rebuilds it") {
   CHECK(state.debug_string() ==
         "+ L0.7 00000012.sst [a..k\\x00] sequences 12..21, 10 records, 1012 bytes\n"
         "+ L3.0 00000013.sst [..z] sequences 13..22, 10 records, 1013 bytes\n"
+        "+ L1.0 00000015.sst [x..y] sequences 15..24, 10 records, 1015 bytes\n"
         "quarantined 00000013.sst\n"
         "+ 00000014.log (32768 bytes, identity 00000000000000080000000000000009)\n"
         "counter 70000 +9223372036854775807\n"  // counter 1 is back at nothing
@@ -152,13 +156,13 @@ TEST_CASE("state: a table moves and a segment is reused within one edit") {
   REQUIRE(state.apply(mark).ok());  // found damaged twice
   REQUIRE(state.apply(edit).ok());
   CHECK(state.tables.at(4).place == TablePlace{2, 0});
-  CHECK(state.quarantined == std::vector<uint64_t>{4});
+  CHECK(state.quarantined == std::vector<uint64_t>{15, 4});
   CHECK(state.log.front().number == 3);
   CHECK(state.log.back().identity == Identity{7, 7});
   edit = VersionEdit();
   edit.removed = {{{2, 0}, 4}};
   REQUIRE(state.apply(edit).ok());
-  CHECK(state.quarantined.empty());
+  CHECK(state.quarantined == std::vector<uint64_t>{15});
 }
 
 TEST_CASE("state: garbage, in key order; what was added twice is removed twice") {
@@ -205,6 +209,9 @@ TEST_CASE("state: refuses what cannot be") {
   edit = VersionEdit();
   edit.quarantined = {5};
   CHECK(refusal(edit) == "corruption: edit cannot be applied: quarantines table 5, which is not there");
+  edit = VersionEdit();
+  edit.healed = {4};
+  CHECK(refusal(edit) == "corruption: edit cannot be applied: heals table 4, which is not in quarantine");
   edit = VersionEdit();
   edit.log_added = {{2, {7, 7}, 8 * kLogBlockSize}};
   CHECK(refusal(edit) == "corruption: edit cannot be applied: adds log segment 2, which is there already");
