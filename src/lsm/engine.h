@@ -58,7 +58,8 @@ struct EngineOptions {
   double filter_bits_per_key = 10;
   Compression compression = Compression::kLz4;
   Compression bottom_compression = Compression::kZstd;
-  // Debug: one cached block in this many is reported missing (0: never). Never twice in a row for a command.
+  // Debug: one cached block in this many is reported missing (0: never), for a command four times at most;
+  // for some commands often enough that installs are held for them.
   uint32_t random_miss_one_in = 0;
 };
 
@@ -130,6 +131,7 @@ struct EngineStats {
   uint64_t tables = 0, table_bytes = 0, quarantined_tables = 0;
   uint64_t quarantine_checks = 0, quarantine_healed = 0;  // tables in quarantine read again; found whole
   int64_t quarantine_next_check_s = -1;                   // until the next such check; -1: none is planned
+  uint64_t install_holds = 0, installs_held = 0;  // commands that held versions back; versions held back
   uint64_t records_in_tables = 0, blind_records = 0, range_deletes = 0;
   uint64_t memtable_bytes = 0, frozen_memtables = 0, memtable_entries = 0;
   uint64_t cache_bytes = 0, cache_capacity = 0, cache_hits = 0, cache_misses = 0;

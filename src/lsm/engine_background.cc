@@ -94,7 +94,11 @@ void Engine::Impl::run_held_installs() {
   while (!held_installs_.empty()) {
     bool may_hold = !closing_ && static_cast<int>(frozen_.size()) < options_.max_frozen_memtables &&
                     options_.clock->monotonic_us() - held_since_us_ < kHoldMaxUs;
-    if (*install_holds_ > 0 && may_hold) return;
+    if (*install_holds_ > 0 && may_hold) {
+      if (!std::exchange(hold_counted_, true)) ++counts_.installs_held;
+      return;
+    }
+    hold_counted_ = false;
     std::function<void()> run = std::move(held_installs_.front());
     held_installs_.pop_front();
     held_since_us_ = options_.clock->monotonic_us();

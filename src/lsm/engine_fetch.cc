@@ -13,8 +13,6 @@
 namespace varve {
 namespace {
 
-constexpr int kRestartsBeforeHold = 8;
-
 std::pair<uint64_t, uint64_t> place_of(const BlockRequest& request) {
   return {request.table->meta.number, request.handle.offset};
 }
@@ -31,6 +29,7 @@ void Engine::Impl::fetch(ReadContext& context, std::function<void()> done) {
   ++context.restarts;
   if (context.restarts >= kRestartsBeforeHold && !context.install_hold) {
     ++*install_holds_;
+    ++counts_.install_holds;
     context.install_hold =
         std::shared_ptr<void>(install_holds_.get(), [holds = install_holds_](void*) { --*holds; });
   }

@@ -28,6 +28,9 @@
 
 namespace varve {
 
+// A command that is restarted so often holds new versions back until it is done (DESIGN.md, law 5).
+inline constexpr int kRestartsBeforeHold = 8;
+
 class Engine::Impl {
  public:
   Impl(const EngineOptions& options, Recovered recovered);
@@ -176,6 +179,7 @@ class Engine::Impl {
   // Shared with the contexts that hold.
   std::shared_ptr<int> install_holds_ = std::make_shared<int>(0);
   int64_t held_since_us_ = 0;
+  bool hold_counted_ = false;  // that the first of these is held back
   std::deque<std::function<void()>> held_installs_;
 
   // One block on its way for one or more contexts.

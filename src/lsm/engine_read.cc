@@ -7,6 +7,15 @@
 #include "lsm/engine_impl.h"
 
 namespace varve {
+namespace {
+
+// Debug: how often a command's blocks may be reported missing, so that every command gets through; one
+// command in so many is one that holds installs.
+constexpr int kPretendedMisses = 4;
+constexpr int kPretendedMissesWithHold = kRestartsBeforeHold;
+constexpr uint64_t kHoldOneIn = 16;
+
+}  // namespace
 
 // --- CachedSource ---
 
@@ -70,9 +79,11 @@ IterState CachedSource::read_nowait(const TableRef& table, BlockHandle handle, B
 
 bool CachedSource::pretend_miss() {
   uint32_t one_in = engine_.options_.random_miss_one_in;
-  // Bounded restarts, so that every command gets through.
-  return one_in > 0 && context_ != nullptr && !context_->blocking && context_->restarts < 4 &&
-         engine_.random_.one_in(one_in);
+  if (one_in == 0 || context_ == nullptr || context_->blocking) return false;
+  int& most = context_->pretended_misses_max;
+  if (most == 0) most = engine_.random_.one_in(kHoldOneIn) ? kPretendedMissesWithHold : kPretendedMisses;
+  if (context_->restarts >= most) return false;
+  return engine_.random_.one_in(most == kPretendedMisses ? one_in : std::min(one_in, 2u));
 }
 
 IterState CachedSource::fail(const Status& status) {

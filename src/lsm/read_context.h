@@ -41,6 +41,8 @@ struct ReadContext {
   // Taken by the engine after many restarts: no new version is installed while it is held, so the command
   // gets through.
   std::shared_ptr<void> install_hold;
+  // Debug setting random_miss_one_in: so many restarts at most are due to it; 0: not drawn yet.
+  int pretended_misses_max = 0;
 
   bool faulted() const { return !misses.empty() || !error.ok(); }
   // Before another run: forgets misses, error and what was seen; keeps pins.
@@ -55,6 +57,7 @@ struct ReadContext {
     pins.clear();
     failures.clear();
     restarts = 0;
+    pretended_misses_max = 0;
     install_hold.reset();
   }
 };

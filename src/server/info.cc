@@ -229,6 +229,8 @@ void add_reads(const EngineStats& engine, Lines* lines) {
   lines->fixed("blocks_per_get",
                ratio(static_cast<double>(engine.get_blocks_touched), static_cast<double>(engine.gets)), 2);
   lines->add("filter_useful", engine.filter_useful);
+  lines->add("install_holds", engine.install_holds);
+  lines->add("installs_held", engine.installs_held);
 }
 
 void add_writes(const EngineStats& engine, Lines* lines) {

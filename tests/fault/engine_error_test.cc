@@ -268,3 +268,21 @@ TEST_CASE("engine: compactions in parts lose nothing, through crashes") {
   CHECK(parts > 100);
   CHECK(compactions > 2 * parts);
 }
+
+// Blocks reported missing again and again: new versions then wait for the command, and everything agrees.
+TEST_CASE("engine: commands that are restarted often hold new versions back") {
+  uint64_t holds = 0, held = 0;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    EngineWorld world(seed);
+    world.options().random_miss_one_in = 2;
+    REQUIRE(world.open().ok());
+    for (int i = 0; i < 1500; ++i) world.step();
+    holds += world.engine().stats().install_holds;
+    held += world.engine().stats().installs_held;
+    REQUIRE(world.settle());
+    world.check_all();
+    require_no_errors(world, seed);
+  }
+  CHECK(holds > 50);
+  CHECK(held > 5);
+}
