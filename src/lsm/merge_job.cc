@@ -162,7 +162,7 @@ class MergeJob {
     Result<std::unique_ptr<TableBuilder>> created = writer.create();
     if (!created) return created.status();
     std::unique_ptr<TableBuilder> builder = created.take();
-    std::unique_ptr<BlockSource> source = new_direct_source();
+    std::unique_ptr<BlockSource> source = new_direct_source(*input_.fs, input_.dir);
     RangeTombstones tombstones;
     if (table_range_tombstones(*source, table, &tombstones) != IterState::kValid) {
       output_.damaged_table = table->meta.number;

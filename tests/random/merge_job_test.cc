@@ -274,10 +274,10 @@ class Parts {
   }
 
   // Records without their sequences: whether a job has range tombstones decides which of them become 0.
-  static std::string describe(const std::vector<TableRef>& run) {
+  std::string describe(const std::vector<TableRef>& run) {
     std::string text;
     RangeTombstones tombstones;
-    auto source = new_direct_source();
+    auto source = new_direct_source(fs_, "/db");
     for (const TableRef& table : run) {
       auto it = new_table_iterator(source.get(), table);
       for (it->seek_to_first(); it->valid(); it->next()) {
