@@ -85,9 +85,10 @@ class Recorder:
         self.lines.append((sent, f"{self.name} {sent} {answered} {b' '.join(words).decode()} -> {reply}"))
 
     def cut_off(self, gone):
-        """The server was known to be dead at `gone`: what is open stays without an answer."""
+        """The server was known to be dead at `gone`: what is open stays without an answer. What was sent later never arrived."""
         for sent, words in self.open:
-            self.note(sent, f"?{gone}", words, "?")
+            if sent <= gone:
+                self.note(sent, f"?{gone}", words, "?")
         self.open = []
 
 
