@@ -276,8 +276,8 @@ RunResult Dispatcher::Impl::run(ClientState& client, Invocation& invocation, Out
   RunResult result = context.result;
   ++processed_;
   ++command->stats.calls;
-  command->stats.usec +=
-      static_cast<uint64_t>(std::max<int64_t>(0, services_.clock.monotonic_us() - started_us));
+  invocation.run_us = std::max<int64_t>(0, services_.clock.monotonic_us() - started_us);
+  command->stats.usec += static_cast<uint64_t>(invocation.run_us);
   std::string_view written = out.unsent(out.end()).substr(static_cast<size_t>(start - out.begin()));
   if (!written.empty() && written[0] == '-') {
     ++command->stats.failed;

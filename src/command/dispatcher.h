@@ -57,6 +57,7 @@ struct Invocation {
   uint64_t seed = 0;   // of the command's randomness, frozen at the first run
   bool admitted = false;
   int64_t wait_us = 0;
+  int64_t run_us = 0;  // how long the run that gave the reply took
   // Set by the connection before run(): other commands wait for admission already, so a write that is new
   // joins them (kWait with wait_us 0) unless it gives space back.
   bool others_wait = false;
@@ -81,6 +82,7 @@ struct Invocation {
     admitted = false;
     others_wait = false;
     wait_us = 0;
+    run_us = 0;
     stream.reset();
   }
 };

@@ -142,6 +142,9 @@ class TestBackend final : public Backend {
       return RunResult::kStream;
     } else if (name == "BIG") {
       reply.bulk(std::string(std::stoul(std::string(args[1])), 'b'));
+    } else if (name == "LONG") {
+      invocation.run_us = std::stoi(std::string(args[1]));
+      reply.ok();
     } else if (name == "QUIT") {
       client.close_after_reply = true;
       reply.ok();
@@ -626,6 +629,19 @@ TEST_CASE("a turn is bounded, and goes on without new input") {
   f.turn();
   CHECK(f.backend.runs == 1001);
   CHECK(wire.take().size() == 7000);
+}
+
+TEST_CASE("a turn of long commands ends by their time, not by their number") {
+  Fixture f;
+  Wire& wire = f.connect();
+  std::string many;
+  for (int i = 0; i < 20; ++i) many += "LONG 400\r\n";
+  f.feed(wire, many);
+  CHECK(f.backend.runs == 3);
+  f.clients.end_of_turn();
+  CHECK(f.backend.runs == 6);
+  for (int turns = 0; turns < 20; ++turns) f.turn();
+  CHECK(f.backend.runs == 20);
 }
 
 TEST_CASE("output: a client that does not read is not read from, and goes on when it reads") {
