@@ -1,6 +1,7 @@
 #include "server/clients.h"
 
 #include <algorithm>
+#include <compare>
 #include <utility>
 
 #include "base/check.h"
@@ -269,19 +270,35 @@ void Clients::end_of_turn() {
   if (!dead_.empty()) bury();
 }
 
-// Closes the clients that hold most until the rest fits, as Redis's maxmemory-clients.
+// One poll may read megabytes from each of many clients: what they hold is looked at before the turn ends.
+void Clients::input_grew(Connection& connection) {
+  charge(connection);
+  if (limits_.memory != 0 && memory_ > limits_.memory) evict();
+}
+
+// Closes the clients that hold most until the rest fits, as Redis's maxmemory-clients; but those that have
+// not given the password go before those that have.
 void Clients::evict() {
-  std::vector<std::pair<size_t, Connection*>> largest;
+  struct Victim {
+    bool stranger;
+    size_t size;
+    Connection* connection;
+    auto operator<=>(const Victim&) const = default;
+  };
+  std::vector<Victim> largest;
+  size_t rest = 0;
   for (auto& [id, connection] : connections_) {
+    if (connection->closed()) continue;
+    connection->release_spare();
     charge(*connection);
-    if (!connection->closed() && !connection->state().no_evict)
-      largest.emplace_back(connection->charged_, connection.get());
+    rest += connection->charged_;
+    if (!connection->state().no_evict)
+      largest.push_back({connection->unauthenticated(), connection->charged_, connection.get()});
   }
   std::make_heap(largest.begin(), largest.end());
-  size_t rest = memory_;
   size_t evicted = 0;
   while (rest > limits_.memory && !largest.empty()) {
-    auto [size, connection] = largest.front();
+    auto [stranger, size, connection] = largest.front();
     std::pop_heap(largest.begin(), largest.end());
     largest.pop_back();
     rest -= size;
@@ -291,6 +308,8 @@ void Clients::evict() {
           connection->id(), connection->state().address, size, limits_.memory);
     }
     connection->close("evicted");
+    connection->drop_input();
+    charge(*connection);
   }
   if (evicted > 1) log_warning("{} more clients evicted, from the largest on", evicted - 1);
   stats_.evicted += evicted;

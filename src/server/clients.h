@@ -120,6 +120,7 @@ class Clients {
   void wait_for_admission(Connection& connection, int64_t wait_us);
   void charge(Connection& connection);
   void bury();
+  void input_grew(Connection& connection);
   void evict();
   void run_queue();
   void run_waiting();

@@ -98,6 +98,7 @@ void Connection::received(size_t n) {
       make_room(n), query_.append(input);
     if (may_run) drop_kept(run_commands(kept()));
   }
+  if (query_.capacity() > kSpare) clients_.input_grew(*this);
   if (!check_limits()) return;
   if (runnable()) clients_.enqueue(*this);
   clients_.mark_dirty(*this);
@@ -597,10 +598,20 @@ void Connection::check_times(int64_t now_ms) {
     soft_limit_since_ms_ = 0;
   }
   if (idle_ms >= kIdleBeforeRelease_ms) {
-    if (out_.empty() && out_.memory_used() > 0) out_.release_memory();
-    if (query_.empty() && query_.capacity() > 0) query_ = Buffer();
+    release_spare();
     clients_.charge(*this);
   }
+}
+
+// Buffers with nothing in them, kept for the next command.
+void Connection::release_spare() {
+  if (out_.empty() && out_.memory_used() > 0) out_.release_memory();
+  if (query_.empty() && query_.capacity() > 0) drop_input();
+}
+
+void Connection::drop_input() {
+  query_ = Buffer();
+  query_head_ = 0;
 }
 
 size_t Connection::memory_used() const {

@@ -107,6 +107,8 @@ class Connection {
   void make_room(size_t n);
   void drop_kept(size_t n);
   size_t run_commands(std::string_view input);
+  void release_spare();
+  void drop_input();
   int64_t run_one(std::string_view rest);
   void park(RunResult result, std::string_view rest, uint64_t before);
   void start_fetch(std::string_view rest);

@@ -837,6 +837,49 @@ TEST_CASE("memory of all clients: the largest goes") {
   CHECK(f.clients.count() == 2);
 }
 
+TEST_CASE("memory of all clients: input that comes within one turn counts at once") {
+  Fixture f;
+  f.limits.memory = 1'000'000;
+  f.clients.set_limits(f.limits);
+  std::string half = "*2\r\n$3\r\nSET\r\n$400000\r\n" + std::string(390'000, 'x');
+  std::vector<Wire*> wires;
+  for (int i = 0; i < 8; ++i) wires.push_back(&f.connect());
+  for (Wire* wire : wires) f.feed(*wire, half);
+  CHECK(std::count_if(wires.begin(), wires.end(), [](Wire* wire) { return wire->open; }) <= 2);
+  CHECK(f.clients.memory_used() <= 1'000'000);
+}
+
+TEST_CASE("memory of all clients: empty buffers are given back before anyone goes") {
+  Fixture f;
+  std::vector<Wire*> wires;
+  for (int i = 0; i < 8; ++i) wires.push_back(&f.connect());
+  for (Wire* wire : wires) f.ask(*wire, "BIG 7000\r\n");
+  f.limits.memory = 50'000;
+  f.clients.set_limits(f.limits);
+  f.ask(*wires[0], "PING\r\n");
+  CHECK(std::all_of(wires.begin(), wires.end(), [](Wire* wire) { return wire->open; }));
+  CHECK(f.clients.memory_used() <= 50'000);
+}
+
+TEST_CASE("memory of all clients: who has not given the password goes first") {
+  Fixture f;
+  f.limits.memory = 300'000;
+  f.limits.password = true;
+  f.clients.set_limits(f.limits);
+  Wire& member = f.connect();
+  f.ask(member, "LOGIN\r\n");
+  std::vector<Wire*> strangers;
+  for (int i = 0; i < 8; ++i) strangers.push_back(&f.connect());
+  member.room = 0;
+  f.ask(member, "BIG 200000\r\n");
+  for (Wire* stranger : strangers) {
+    stranger->room = 0;
+    f.ask(*stranger, "BIG 30000\r\n");
+  }
+  CHECK(member.open);
+  CHECK(f.clients.stats().evicted >= 4);
+}
+
 TEST_CASE("timeout: an idle client goes, one that waits for its command does not") {
   Fixture f;
   f.limits.timeout_s = 10;
