@@ -5,10 +5,10 @@ the log keeps that order, so after a crash the actor's databases must be exactly
 commands: at least those acknowledged, at least what any other client was shown, at most those sent. That one rule says it
 all: nothing acknowledged is lost or altered, nothing seen is taken back, an MSET, RENAME or FLUSHDB is whole or absent, and
 nothing comes back that an earlier command had deleted. What was sent and what was acknowledged lies in this process, outside
-of the data directory; `journal` tells the last of it when a check fails.
+of the data directory.
 
-A new command family is one generator more in FAMILIES (what to send, the reply, what changes) and, for a new type, one
-reader more in READERS.
+A new command family is one generator more in FAMILIES (what to send, the reply, what changes), with names of its own in KINDS
+where its keys are not strings; `Actor.read` then learns to read that type.
 """
 
 import random

@@ -18,6 +18,7 @@ import ctypes
 import fcntl
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import tempfile
@@ -34,6 +35,8 @@ FS_IOC_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32)
 KINDS = {"default": 0, "logflush": 1, "nologflush": 2}
 MOUNT_OPTIONS = ["defaults", "defaults", "data=writeback", "nodelalloc", "data=journal", "commit=1"]
 CLONE_NEWNS = 0x00020000
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None, use_errno=True)
 DEAD_DISK = ("Input/output error", "Read-only file system", "MISCONF The last sync")
 
 
@@ -48,6 +51,11 @@ def need(*words):
         raise Skip(f"{' '.join(words[:3])}: {error[:200] or code}")
 
 
+def die_with_the_tool():
+    """A server that outlived the tool would hold its mount."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class Disk:
     """An ext4 in an image, mounted or not."""
 
@@ -60,7 +68,7 @@ class Disk:
         with open(self.image, "wb") as file:
             file.truncate(IMAGE_BYTES)
         need("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", "-J", "size=16", self.image)
-        context.cleanups.append(self.unmount)
+        context.cleanups.append(self.release)
         self.mount()
 
     def mount(self):
@@ -78,9 +86,14 @@ class Disk:
                 self.mounted = False
                 return
             time.sleep(0.01)  # a process that was killed is still on its way out
-        command("umount", "-l", self.folder)
-        self.mounted = False
         raise Violation(f"cannot unmount: {error}")
+
+    def release(self):
+        """At the end, whatever happened."""
+        try:
+            self.unmount()
+        except Violation:
+            command("umount", "-l", self.folder)
 
     def cut(self, kind):
         fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -102,6 +115,7 @@ class PowerRig(Rig):
         self.disk = disk
         for actor in self.actors:
             actor.refusals = DEAD_DISK
+        self.before = die_with_the_tool
 
     def again(self, cycles):
         return self.tool.again(self.seed, cycles)
@@ -122,7 +136,7 @@ class PowerRig(Rig):
         """Power comes back, and goes again in some recoveries."""
         self.disk.come_back()
         while self.chance.random() < 0.2:
-            self.server.spawn()
+            self.server.spawn(self.before)
             time.sleep(self.chance.uniform(0, (self.open_ms + 8) / 1000))
             self.cut("starting")
             self.disk.come_back()
@@ -150,8 +164,7 @@ def run(tool):
     for program in ("mkfs.ext4", "mount", "umount"):
         if shutil.which(program) is None:
             raise Skip(f"there is no {program}")
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWNS) != 0:
+    if LIBC.unshare(CLONE_NEWNS) != 0:
         raise Skip(f"no mount namespace: {os.strerror(ctypes.get_errno())}")
     need("mount", "--make-rprivate", "/")
     seed = tool.options.seed
@@ -160,7 +173,7 @@ def run(tool):
         disk = Disk(context, MOUNT_OPTIONS[seed % len(MOUNT_OPTIONS)])
         rig = PowerRig(tool, seed, context, disk)
         tool.say(f"seed {seed}, {disk.options}: {' '.join(rig.server.arguments[1:])}")
-        rig.server.start()
+        Rig.start(rig)
         rig.repeat(LIFE, rig.one_cycle)
         seed += 1
 

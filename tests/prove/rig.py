@@ -28,6 +28,7 @@ class Rig:
         self.how = "start"      # how the server ends in this cycle
         self.open_ms = 10       # how long the last start took, as the server says
         self.log_offset = 0
+        self.before = None      # run by the server's process before it becomes the server
 
     def add(self, name, n=1):
         self.tool.counters.add(name, n)
@@ -61,7 +62,7 @@ class Rig:
 
     def start(self):
         """Starts the server to serve; a start that replayed something counts as a recovery."""
-        self.server.start(timeout=60)
+        self.server.start(timeout=60, before=self.before)
         self.note_start()
 
     def note_start(self):
