@@ -249,8 +249,8 @@ class Actor:
     def complaint(self, wrong, found, floor, undone):
         slot = wrong[0]
         return (f"actor {self.number}: after the crash database {slot[0]} key {slot[1].decode()} holds "
-                f"{shorten(found.get(slot), 80)}, not {shorten(self.state.get(slot), 80)} as after turn {floor} (acknowledged or "
-                f"shown; {undone} later commands sent; {len(wrong)} keys wrong)")
+                f"{shorten(found.get(slot), 80)}, not {shorten(self.state.get(slot), 80)} as after turn {floor} "
+                f"(acknowledged or shown; {undone} later commands sent; {len(wrong)} keys wrong)")
 
     def counts(self, database):
         """(keys surely there, keys that may have expired) of a database."""

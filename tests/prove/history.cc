@@ -200,8 +200,11 @@ std::string describe(const Operations& all, size_t contradiction, const std::vec
   if (kind.empty()) return "contradiction near " + all[contradiction].to_string();
   std::string text = kind + ":";
   Operations few = shortest(std::move(component), kind, crashes);
-  for (const Operation& op : few)
-    text += fmt::format("{} {}", &op == &few.front() ? "" : ";", op.to_string());
+  size_t first = few.size() > kMaxTold ? few.size() - kMaxTold : 0;
+  if (first != 0) text += fmt::format(" ... {} more;", first);
+  for (size_t i = first; i < few.size(); ++i) {
+    text += fmt::format("{} {}", i == first ? "" : ";", few[i].to_string());
+  }
   return text;
 }
 

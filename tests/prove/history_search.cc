@@ -10,7 +10,6 @@ namespace varve::prove {
 namespace {
 
 constexpr uint32_t kNil = 0;
-constexpr size_t kMaxPending = 64;
 
 // Values as small numbers; equal values have equal numbers.
 class Values {

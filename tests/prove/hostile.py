@@ -7,7 +7,8 @@ A round is one attack of ATTACKS for about a second. During it and after it must
 resident memory stays below maxmemory + 10 %; its sockets and clients are those from before once the attackers are gone; its
 other clients (a process of their own, quiet GETs and SETs of small values) have a 99th percentile of at most RATIO times
 the undisturbed one measured right before, of which at least FLOOR_MS counts. That gate is a generous one: attackers need
-the same two cores, and each of them the millisecond of a turn that is everybody's; and a hiccup of the machine should not fail a run, so an attack must miss it ATTEMPTS times in a row.
+the same two cores, and each of them has the millisecond of a turn that is everybody's; and a hiccup of the machine should
+not fail a run, so an attack must miss it ATTEMPTS times in a row.
 """
 
 import json
@@ -198,8 +199,9 @@ def huge_lengths(a):
         for _ in range(20):
             s = a.connect()
             number = str(a.chance.choice(numbers)).encode()
-            a.send(s, a.chance.choice([b"*%b\r\n", b"*1\r\n$%b\r\n", b"*2\r\n$3\r\nGET\r\n$%b\r\n", b"*3\r\n$8\r\nSETRANGE\r\n$1\r\nx\r\n$%b\r\n",
-                                       b"*%b\r\n$4\r\nPING\r\n"]) % number)
+            form = a.chance.choice([b"*%b\r\n", b"*1\r\n$%b\r\n", b"*2\r\n$3\r\nGET\r\n$%b\r\n", b"*%b\r\n$4\r\nPING\r\n",
+                                    b"*3\r\n$8\r\nSETRANGE\r\n$1\r\nx\r\n$%b\r\n"])
+            a.send(s, form % number)
             a.send(s, b"x" * 100)
         for s in a.sockets[: max(0, len(a.sockets) - 300)]:
             a.close(s)
@@ -207,14 +209,14 @@ def huge_lengths(a):
 
 def huge_numbers(a):
     """Well-formed commands with numbers at the edges."""
-    edges = ["0", "-1", "2147483648", "536870911", "536870912", "4294967296", "9223372036854775807", "-9223372036854775808",
-             "9223372036854775808", "1e308", "nan", "inf"]
+    edges = [str(n) for n in (0, -1, 2**31, 2**29 - 1, 2**29, 2**32, 2**63 - 1, -(2**63), 2**63)] + ["1e308", "nan", "inf"]
     s = a.connect()
     while a.going():
         edge = a.chance.choice(edges)
-        command = a.chance.choice([("SETRANGE", "edge", edge, "x"), ("GETRANGE", "big:1", edge, edge), ("INCRBY", "edge-n", edge),
-                                   ("INCRBYFLOAT", "edge-f", edge), ("SET", "edge-e", "x", "PX", edge), ("EXPIRE", "edge-e", edge),
-                                   ("SCAN", edge, "COUNT", edge), ("DECRBY", "edge-n", edge), ("SELECT", edge)])
+        command = a.chance.choice([("SETRANGE", "edge", edge, "x"), ("GETRANGE", "big:1", edge, edge), ("SELECT", edge),
+                                   ("INCRBY", "edge-n", edge), ("DECRBY", "edge-n", edge), ("INCRBYFLOAT", "edge-f", edge),
+                                   ("SET", "edge-e", "x", "PX", edge), ("EXPIRE", "edge-e", edge),
+                                   ("SCAN", edge, "COUNT", edge)])
         if a.send(s, encode(*command)) < 0:
             s = a.connect()
         try:
@@ -229,10 +231,11 @@ def garbage(a):
     while a.going():
         for _ in range(10):
             noise = a.chance.randbytes(a.chance.choice([1, 100, 5000]))
+            forms = [noise, b"\0" * 3000, hello, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"POST / HTTP/1.1\r\n\r\n", b"A" * 70000,
+                     b"\r\n" * 20000, b"*0\r\n" * 5000, b"*-1\r\n" * 5000, b"'\"\r\n", b"*1\r\n" + noise,
+                     b"SET x \"\\x\r\n", encode(noise, noise), encode("\r\n+OK\r\n"), encode("HELLO", "3", noise)]
             s = a.connect()
-            a.send(s, a.chance.choice([noise, b"\0" * 3000, hello, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"POST / HTTP/1.1\r\n\r\n",
-                                       b"A" * 70000, b"\r\n" * 20000, b"*0\r\n" * 5000, b"*-1\r\n" * 5000, b"'\"\r\n", b"*1\r\n" + noise,
-                                       b"SET x \"\\x\r\n", encode(noise, noise), encode("\r\n+OK\r\n"), encode("HELLO", "3", noise)]))
+            a.send(s, a.chance.choice(forms))
             if a.chance.random() < 0.5:
                 a.close(s)
 

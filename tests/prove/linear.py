@@ -59,9 +59,10 @@ class Recorder:
             batch = [word for each in some for word in (each, self.tag())]
             return self.chance.choice([(b"mset", *batch), (b"mget", *some), (b"mget", *some), (b"msetnx", *batch),
                                        (b"rename", some[0], some[1])])
-        return self.chance.choice([(b"get", key), (b"get", key), (b"get", key), (b"set", key, self.tag()), (b"set", key, self.tag()),
-                                   (b"setnx", key, self.tag()), (b"getset", key, self.tag()), (b"del", key), (b"getdel", key),
-                                   (b"append", key, self.tag())])
+        one = self.tag()
+        return self.chance.choice([(b"get", key), (b"get", key), (b"get", key), (b"set", key, one), (b"set", key, one),
+                                   (b"setnx", key, one), (b"getset", key, one), (b"append", key, one), (b"del", key),
+                                   (b"getdel", key)])
 
     def run(self, port, rounds):
         """A thread's whole life: up to `rounds` pipelines, or until the server is gone."""
@@ -85,7 +86,7 @@ class Recorder:
         self.lines.append((sent, f"{self.name} {sent} {answered} {b' '.join(words).decode()} -> {reply}"))
 
     def cut_off(self, gone):
-        """The server was known to be dead at `gone`: what is open stays without an answer. What was sent later never arrived."""
+        """The server was known to be dead at `gone`: what is open has no answer. What was sent later never arrived."""
         for sent, words in self.open:
             if sent <= gone:
                 self.note(sent, f"?{gone}", words, "?")
