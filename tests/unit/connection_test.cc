@@ -849,6 +849,17 @@ TEST_CASE("memory of all clients: input that comes within one turn counts at onc
   CHECK(f.clients.memory_used() <= 1'000'000);
 }
 
+TEST_CASE("memory of a client: another one's many arguments are not its own") {
+  Fixture f;
+  Wire& many = f.connect();
+  Wire& other = f.connect();
+  std::string request = "*20001\r\n$4\r\nPING\r\n";
+  for (int i = 0; i < 20'000; ++i) request += "$1\r\nx\r\n";
+  CHECK(f.ask(many, request) == "+PONG\r\n");
+  CHECK(f.ask(other, "PING\r\n") == "+PONG\r\n");
+  CHECK(f.clients.states()[1]->total_memory < 50'000);
+}
+
 TEST_CASE("memory of all clients: empty buffers are given back before anyone goes") {
   Fixture f;
   std::vector<Wire*> wires;
