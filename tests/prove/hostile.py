@@ -356,6 +356,7 @@ class Target:
         attack = Attack(self.server, self.chance, authenticated, self.tool.counters)
         try:
             ATTACKS[kind](attack)
+            self.check_memory(kind)
             disturbed = self.measurer.report()
             self.check_memory(kind)
         finally:
@@ -428,6 +429,7 @@ def run(tool):
             now = "end"
             target.close()
         except (Violation, AssertionError, OSError) as error:
+            tool.say(target.server.log_tail())
             only = ["--only", now] if now in ATTACKS else []
             tool.counters.violation(f"seed {seed}, {now}: {error}", tool.again(seed, len(rounds), *only))
         finally:
