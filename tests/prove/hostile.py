@@ -262,8 +262,8 @@ def big_arguments(a):
 
 
 def many_arguments(a):
-    """Commands with very many arguments, whole and cut off."""
-    whole = encode("MGET", *["k"] * 100_000)
+    """Commands with many arguments, whole and cut off."""
+    whole = encode("MGET", *["k"] * 10_000)
     a.pour([(a.connect(), whole if i % 2 else whole[:-10]) for i in range(20)])
 
 
