@@ -91,12 +91,23 @@ class Recovery {
     return Status();
   }
 
+  // What else may be to blame when a file is not as the manifest says: the manifest, if it was cut short.
+  std::string torn_manifest() const {
+    if (!info_.torn_tail) return {};
+    return fmt::format("; or {} is damaged, which ends in an unfinished edit at {}",
+                       manifest_file_name(info_.number), info_.size);
+  }
+
   // Every table is there and has its size; what it holds is checked when it is first read (TableCache), so
   // that the start takes no longer with many tables.
   Status find_tables() {
     for (const auto& [number, added] : out_.state.tables) {
       std::string name = table_file_name(number);
       auto size = fs_.file_size(join_path(options_.dir, name));
+      if (!size && size.status().is_not_found()) {
+        return Status::corruption("{}: 0: {} names this table, but there is no such file{}", name,
+                                  manifest_file_name(info_.number), torn_manifest());
+      }
       if (!size) return size.status();
       if (*size != added.meta.file_size) {
         return Status::corruption("{}: has {} bytes, expected {}", name, *size, added.meta.file_size);
@@ -118,7 +129,10 @@ class Recovery {
     auto replayed = replay_log(fs_, options_.dir, out_.state.log, out_.state.flushed_sequence,
                                out_.state.durable_sequence, options_.accept_loss,
                                [this](Sequence first, std::string_view ops) { return apply(first, ops); });
-    if (!replayed) return replayed.status();
+    if (!replayed) {
+      const Status& status = replayed.status();
+      return status.is_corruption() ? Status::corruption("{}{}", status.message(), torn_manifest()) : status;
+    }
     if (replayed->manifest_edit > info_.last_edit && !options_.accept_loss) {
       return Status::corruption("{}: {}: edits {} to {} are missing, which the log knows were durable",
                                 options_.dir, manifest_file_name(info_.number), info_.last_edit + 1,
