@@ -135,7 +135,6 @@ class Builder {
       store_.reset();
     }
     image_.files = files_in(fs_, dir);
-    image_.contents = now_;
     learn();
     return std::move(image_);
   }
@@ -150,19 +149,10 @@ class Builder {
   void finish_run() { note(last_); }
 
   void note(Sequence last) {
-    Commit commit;
-    commit.last = last;
-    for (const auto& [key, value] : now_) {
-      auto found = before_.find(key);
-      if (found == before_.end() || found->second != value) commit.changes.push_back({key, value});
+    for (const auto& [key, value] : image_.contents()) {
+      if (!now_.contains(key) && image_.absent.size() < 40) image_.absent.push_back(key);
     }
-    for (const auto& [key, value] : before_) {
-      if (now_.contains(key)) continue;
-      commit.changes.push_back({key, {}});
-      if (image_.absent.size() < 40) image_.absent.push_back(key);
-    }
-    image_.commits.push_back(std::move(commit));
-    before_ = now_;
+    image_.history.note(last, now_);
   }
 
   // What the intact files say of themselves.
@@ -187,7 +177,7 @@ class Builder {
         image_.witnesses.push_back({name, at, at + kFrameHeaderSize, probe->header.durable_sequence});
       }
     }
-    std::erase_if(image_.absent, [this](const std::string& key) { return image_.contents.contains(key); });
+    std::erase_if(image_.absent, [this](const std::string& key) { return image_.contents().contains(key); });
     for (const char* key : {"a", "key:00007x", "zzz"})
       image_.absent.push_back(keyspace_ ? keyspace_name(0, key) : std::string(key));
   }
@@ -198,7 +188,7 @@ class Builder {
   const bool keyspace_;
   std::unique_ptr<Store> store_;
   WriteBatch batch_;
-  Contents now_, before_;
+  Contents now_;
   Sequence last_ = 0;
 };
 
@@ -398,20 +388,6 @@ Image keys_in_log(uint64_t seed) {
 }
 
 }  // namespace
-
-Contents Image::contents_at(Sequence last) const {
-  Contents out;
-  for (const Commit& commit : commits) {
-    if (commit.last > last) break;
-    for (const Change& change : commit.changes) {
-      if (change.value)
-        out[change.key] = *change.value;
-      else
-        out.erase(change.key);
-    }
-  }
-  return out;
-}
 
 bool Image::is_live(const std::string& file) const {
   return std::find(live.begin(), live.end(), file) != live.end();

@@ -5,20 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "lsm/key_format.h"
+#include "prove/history.h"
 #include "prove/image_fs.h"
 #include "prove/store.h"
 
 namespace varve::prove {
-
-struct Change {
-  std::string key;
-  std::optional<std::string> value;  // empty: deleted
-};
-struct Commit {
-  Sequence last = 0;
-  std::vector<Change> changes;
-};
 
 // A frame of the log, or a record of the manifest, as the intact files hold it.
 struct Witness {
@@ -37,8 +28,7 @@ struct Image {
   EngineOptions options;
   bool keyspace = false;
 
-  std::vector<Commit> commits;      // all of them acknowledged
-  Contents contents;                // after all of them
+  History history;                  // all of it acknowledged
   std::vector<std::string> absent;  // some keys that were never there, or were deleted
   std::vector<Witness> witnesses;
   Sequence manifest_durable = 0;  // what the manifest says was durable
@@ -46,7 +36,7 @@ struct Image {
   // The names CURRENT and the manifest name: damage to these is damage to data. Others are leftovers.
   std::vector<std::string> live;
 
-  Contents contents_at(Sequence last) const;
+  const Contents& contents() const { return history.contents(); }
   bool is_live(const std::string& file) const;
 };
 

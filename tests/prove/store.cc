@@ -37,6 +37,32 @@ std::string keyspace_value(int64_t expire_ms, std::string_view value) {
   return fmt::format("{} {}", expire_ms, value);
 }
 
+// Did the scan say that it could not read this key?
+bool Reading::excused(const std::string& key) const {
+  if (failed.contains(key)) return true;
+  if (keyspace) return failed.contains(key.substr(0, key.find('/') + 1));
+  if (!stopped_after) return false;
+  return stopped_after->empty() || (backwards ? key < *stopped_after : key > *stopped_after);
+}
+
+std::vector<std::string> Reading::differences(const Contents& expected, size_t most) const {
+  const char* name = backwards ? "backward scan" : "scan";
+  std::vector<std::string> out;
+  for (const auto& [key, value] : found) {
+    if (out.size() >= most) return out;
+    auto it = expected.find(key);
+    if (it == expected.end())
+      out.push_back(fmt::format("{}: {} should be absent", name, key));
+    else if (it->second != value)
+      out.push_back(fmt::format("{}: {} has another value", name, key));
+  }
+  for (const auto& [key, value] : expected) {
+    if (out.size() >= most) return out;
+    if (!found.contains(key) && !excused(key)) out.push_back(fmt::format("{}: {} is missing", name, key));
+  }
+  return out;
+}
+
 Store::Store(FileSystem& fs, EngineOptions options, uint64_t seed, bool keyspace)
     : has_keyspace_(keyspace), executor_(std::make_unique<test::SimExecutor>(seed)) {
   options.fs = &fs;
@@ -110,23 +136,36 @@ Status Store::settle(bool idle) {
   return Status::busy("the engine did not come to rest in {} turns", kTurnsMax);
 }
 
-Status Store::wait(const std::function<void(std::function<void(Status)>)>& start) {
-  auto result = std::make_shared<std::optional<Status>>();
-  start([result](Status status) { *result = std::move(status); });
-  for (int i = 0; i < kTurnsMax && !*result; ++i) turn();
-  return *result ? **result : Status::busy("no answer in {} turns", kTurnsMax);
+namespace {
+
+// The callback that brings an answer.
+std::function<void(Status)> into(const Store::Answer& answer) {
+  return [answer](Status status) { *answer = std::move(status); };
 }
 
-Status Store::flush() {
-  return wait([this](auto done) { engine_->flush(done); });
+}  // namespace
+
+Store::Answer Store::begin_flush() {
+  auto answer = std::make_shared<std::optional<Status>>();
+  engine_->flush(into(answer));
+  return answer;
 }
 
-Status Store::compact() {
-  return wait([this](auto done) { engine_->compact_range("", "", done); });
+Store::Answer Store::begin_compact() {
+  auto answer = std::make_shared<std::optional<Status>>();
+  engine_->compact_range("", "", into(answer));
+  return answer;
 }
 
-Status Store::checkpoint(const std::string& dir) {
-  return wait([&](auto done) { engine_->checkpoint(dir, done); });
+Store::Answer Store::begin_checkpoint(const std::string& dir) {
+  auto answer = std::make_shared<std::optional<Status>>();
+  engine_->checkpoint(dir, into(answer));
+  return answer;
+}
+
+Status Store::finish(const Answer& answer, int turns_max) {
+  for (int i = 0; i < turns_max && !*answer; ++i) turn();
+  return *answer ? **answer : Status::busy("no answer in {} turns", turns_max);
 }
 
 Status Store::close() {
@@ -195,6 +234,7 @@ Reading Store::scan(bool backwards) {
 
 Reading Store::scan_engine(bool backwards) {
   Reading reading;
+  reading.backwards = backwards;
   ReadContext context;
   context.blocking = true;
   auto it = engine_->new_iterator(context, "", "");
@@ -219,6 +259,8 @@ Reading Store::scan_engine(bool backwards) {
 // GET.
 Reading Store::scan_keyspace(bool backwards) {
   Reading reading;
+  reading.backwards = backwards;
+  reading.keyspace = true;
   for (uint32_t i = 0; i < kDatabases; ++i) {
     uint32_t number = backwards ? kDatabases - 1 - i : i;
     ReadContext context;

@@ -12,6 +12,7 @@
 
 #include "keyspace/keyspace.h"
 #include "lsm/engine.h"
+#include "prove/history.h"
 #include "support/manual_clock.h"
 #include "support/sim_executor.h"
 
@@ -19,17 +20,21 @@ namespace varve::prove {
 
 inline constexpr char kStoreDir[] = "/db";
 
-// What a user sees: key to value. Of a keyspace: "0/key" to "expiry value".
-using Contents = std::map<std::string, std::string>;
-
-// What a reader met. `failures` are what the reads said, without duplicates.
+// What a scan met.
 struct Reading {
+  bool backwards = false, keyspace = false;
   Contents found;
-  // Keys (or, of a scan, everything from there on) that could not be read. Empty: all of it was.
+  // Keys that could not be read; of a keyspace also "0/" for a database whose rest could not.
   std::map<std::string, Status> failed;
-  // A scan: every key in its direction before this one was met. Empty optional: it came to its end.
+  // Every key in its direction before this one was met (engine). Empty: it came to its end.
   std::optional<std::string> stopped_after;
-  Status failure;  // of a scan
+  Status failure;  // why it stopped
+
+  // What is not as `expected`, a line each, at most `most`; what it says it could not read may be missing.
+  std::vector<std::string> differences(const Contents& expected, size_t most) const;
+
+ private:
+  bool excused(const std::string& key) const;
 };
 
 class Store {
@@ -54,10 +59,18 @@ class Store {
   void turn();
   // Turns until everything committed is durable and nothing runs; without the idle watermark unless `idle`.
   Status settle(bool idle = true);
-  Status flush();
-  Status compact();
-  Status checkpoint(const std::string& dir);
+  Status flush() { return finish(begin_flush()); }
+  Status compact() { return finish(begin_compact()); }
+  Status checkpoint(const std::string& dir) { return finish(begin_checkpoint(dir)); }
   Status close();
+
+  // The answer to something that takes a while; empty until it is there. Outlives the store.
+  using Answer = std::shared_ptr<std::optional<Status>>;
+  Answer begin_flush();
+  Answer begin_compact();
+  Answer begin_checkpoint(const std::string& dir);
+  // Turns until the answer is there; kBusy after `turns_max` of them.
+  Status finish(const Answer& answer, int turns_max = 20'000);
 
   // One value, by blocking reads or (not `blocking`) through misses and fetches. Keyspace: expired keys
   // count.
@@ -65,7 +78,6 @@ class Store {
   Reading scan(bool backwards);
 
  private:
-  Status wait(const std::function<void(std::function<void(Status)>)>& start);
   Status get_entry(ReadContext* context, const std::string& key, std::optional<std::string>* value);
   // Runs `read` again until it meets no missing block.
   Status through_misses(ReadContext* context, const std::function<void()>& read);
