@@ -52,7 +52,7 @@ class Recovery {
     if (!fs_.exists(options_.dir) && !options_.create_if_missing) {
       return Status::not_found("{}: no such data directory", options_.dir);
     }
-    VARVE_TRY(fs_.create_dir(options_.dir));
+    VARVE_TRY(create_directory());
     auto lock = fs_.lock(join_path(options_.dir, "LOCK"));
     if (!lock) return lock.status();
     out_.lock = lock.take();
@@ -60,7 +60,8 @@ class Recovery {
     if (status.is_not_found()) {
       if (!options_.create_if_missing) return status;
       out_.created = true;
-      // A directory whose own name is not durable would take everything in it along.
+      // An empty directory that was there may have been made by a start that was killed before its name was
+      // durable.
       VARVE_TRY(fs_.sync_dir(parent_of(options_.dir)));
       info_.directory = random_.identity();
       info_.application = options_.application;
@@ -75,6 +76,19 @@ class Recovery {
     }
     next_file_ = std::max(out_.state.next_file_number, info_.number + 1);
     return skip_existing_numbers();
+  }
+
+  // A directory whose own name is not durable would take everything in it along. A failed sync cannot be
+  // repeated (what it should have written may be gone, and the next one says ok), so the name goes with it.
+  Status create_directory() {
+    const bool existed = fs_.exists(options_.dir);
+    VARVE_TRY(fs_.create_dir(options_.dir));
+    if (existed) return Status();
+    Status status = fs_.sync_dir(parent_of(options_.dir));
+    if (status) return status;
+    if (Status removed = fs_.remove_dir(options_.dir); !removed)
+      log_verbose("recovery: {}", removed.to_string());
+    return status;
   }
 
   // A recovery that was cut short left files behind. They stay until the new manifest stands (removing what

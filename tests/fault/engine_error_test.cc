@@ -126,6 +126,21 @@ TEST_CASE("engine: the n-th call fails once, whatever it is; nothing is lost") {
   CHECK(fired > 100);
 }
 
+TEST_CASE("engine: a data directory whose name could not be made durable is made again") {
+  EngineWorld world(3);
+  world.options().sync = SyncMode::kAlways;
+  world.files().add_fault({.call = Call::kSyncDir});
+  CHECK(world.open().is_io_error());
+  REQUIRE(world.files().faults_fired() == 1);
+  REQUIRE(world.open().ok());
+  world.commit_random();
+  REQUIRE(world.settle());
+  REQUIRE(world.durable_batches() == 1);
+  world.kill(CrashPolicy::drop_all());
+  REQUIRE(world.open().ok());
+  require_no_errors(world, 3);
+}
+
 TEST_CASE("engine: a manifest that lost its end is named, whatever is missing because of it") {
   EngineWorld world(7);
   world.options().memtable_size = 1 << 20;

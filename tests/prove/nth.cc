@@ -13,6 +13,11 @@
 // The kinds: "eio" any call; "nospace" any call that changes something; "short" half of a write, then ENOSPC;
 // "emfile" any call that opens a file; "full" the disk holds N bytes more and no others until space returns.
 //
+// One thing is asked of the operator: a store that was never opened because its directory could not be made
+// durable, by a disk on which the directory could not be removed either, is not started again before the
+// machine was (CrashFs takes a failed sync's names for lost, though lookups show them; journals do worse,
+// they stop).
+//
 // Allocations are not failed here. varve's policy is that running out of memory ends the process (no code of
 // it catches std::bad_alloc, base/buffer.h checks), so to the files it is a kill between two calls, which the
 // simulator does everywhere. What must not happen is that a file's content decides how much is asked for:
@@ -349,6 +354,8 @@ class Life {
     files_.clear_faults();
     files_.set_space(UINT64_MAX);
     if (!fired()) return;
+    // Not even the directory's name could be made durable, nor taken away: only the machine's restart tells.
+    if (history_.ends().empty() && !store_) files_.crash(CrashPolicy::drop_all(), random_.next());
     if (!store_ || !usable()) return;
     if (plan_.kind == ErrorKind::kFullDisk && was_fenced_) complain("a full disk fenced the log");
     bool admitted = false;
