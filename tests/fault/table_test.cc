@@ -9,6 +9,7 @@
 
 #include "base/checksum.h"
 #include "base/random.h"
+#include "lsm/block_reader.h"
 #include "lsm/table.h"
 #include "lsm/table_builder.h"
 #include "lsm/table_dump.h"
@@ -231,6 +232,33 @@ TEST_CASE("nonsense under a good checksum") {
     auto block = decode_block(**table, handle, kind, stored);
     if (!block) REQUIRE(is_honest(block.status()));
   }
+}
+
+// Each block is well-formed, but the top index promises more than the last partition of the index holds.
+TEST_CASE("an index that lies under good checksums is damage, not a failed check") {
+  Sample sample = make_sample(40, Compression::kNone, 1, {7, 8});
+  BlockHandle top = sample.meta.top_index;
+  std::string_view raw = std::string_view(sample.bytes).substr(top.offset, top.size);
+  BlockIterator last(raw);
+  last.seek_to_last();
+  REQUIRE(last.valid());
+  const std::string between = std::string(last.key()) + "x";
+  // A key's bytes stand in front of its value.
+  sample.bytes[static_cast<size_t>(last.value().data() - sample.bytes.data()) - 1] = '~';
+  std::string_view covered = std::string_view(sample.bytes).substr(top.offset, top.size + 1);
+  encode_fixed64(sample.bytes.data() + top.offset + top.size + 1,
+                 checksum(covered, place_seed(sample.meta.identity, top.offset,
+                                              static_cast<uint8_t>(BlockKind::kTopIndex))));
+  test::BytesFs fs;
+  fs.bytes(kPath) = sample.bytes;
+  auto table = open_table(fs, "/", sample.meta);
+  REQUIRE(table.ok());
+  auto source = new_direct_source();
+  auto it = new_table_iterator(source.get(), *table);
+  it->seek(between);
+  CHECK(it->state() == IterState::kError);
+  CHECK(is_honest(it->status()));
+  CHECK(problems(fs, sample) > 0);
 }
 
 TEST_CASE("handles that point outside are refused before anything is read") {
