@@ -1,0 +1,454 @@
+// A connection: bytes from the network in arbitrary pieces, through the real parser, connection, dispatcher,
+// keyspace and engine (files in memory), to replies. Whatever comes, every reply is well-formed RESP, the
+// connection holds no more memory than its limits say, everything comes to rest, and the replies do not
+// depend on how the bytes were cut (unless a command asked for what does depend on it).
+//
+// An input: one byte of flags (a password is set; reads miss), one for the sizes of the pieces, then the
+// bytes.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+#include "base/check.h"
+#include "fuzz/target.h"
+#include "keyspace/entry_format.h"
+#include "prove/image_fs.h"
+#include "server/clients.h"
+#include "server/config_text.h"
+#include "server/connection.h"
+#include "support/manual_clock.h"
+#include "support/sim_executor.h"
+
+namespace varve::fuzz {
+namespace {
+
+constexpr int kTurnsMax = 20'000;
+constexpr uint64_t kMaxBulk = 64 * 1024;
+constexpr size_t kReplyMax =
+    8 << 20;  // of a session; commands that multiply (GETRANGE in a loop) are cut off
+
+// Length of the well-formed reply at the front; 0 if there is no whole one. Depth is bounded by varve's own
+// replies: none nests deeper than a few levels.
+size_t reply_size(std::string_view in, int depth) {
+  size_t line = in.find("\r\n");
+  if (line == std::string_view::npos || line == 0 || depth > 8) return 0;
+  std::string_view head = in.substr(1, line - 1);
+  size_t used = line + 2;
+  int64_t n = 0;
+  auto [end, error] = std::from_chars(head.data(), head.data() + head.size(), n);
+  bool number = error == std::errc() && end == head.data() + head.size();
+  switch (in[0]) {
+    case '+':
+    case '-':
+    case '(':
+      return head.find_first_of("\r\n") == std::string_view::npos ? used : 0;
+    case ':':
+      return number ? used : 0;
+    case ',':
+    case '_':
+    case '#':
+      return used;
+    case '$':
+    case '=':
+    case '!':
+      if (!number || n < -1) return 0;
+      if (n == -1) return used;
+      if (in.size() < used + static_cast<size_t>(n) + 2) return 0;
+      return in.substr(used + static_cast<size_t>(n), 2) == "\r\n" ? used + static_cast<size_t>(n) + 2 : 0;
+    case '*':
+    case '~':
+    case '>':
+    case '%':
+    case '|': {
+      if (!number || n < -1) return 0;
+      int64_t parts = in[0] == '%' || in[0] == '|' ? 2 * n : n;
+      for (int64_t i = 0; i < parts; ++i) {
+        size_t part = reply_size(in.substr(used), depth + 1);
+        if (part == 0) return 0;
+        used += part;
+      }
+      return used;
+    }
+    default:
+      return 0;
+  }
+}
+
+class FuzzHost final : public Host {
+ public:
+  std::vector<std::pair<std::string, std::string>> config_get(std::string_view pattern) override {
+    return configuration.get(pattern);
+  }
+  Status config_set(const std::vector<std::pair<std::string, std::string>>& settings) override {
+    return configuration.set(settings, [](const Config&, const Config&) { return Status(); });
+  }
+  void config_rewrite(std::function<void(Status)> done) override { done(Status()); }
+  void reset_stats() override {}
+  const std::string& password() const override { return password_; }
+  uint32_t databases() const override { return 16; }
+  uint64_t max_bulk() const override { return kMaxBulk; }
+  uint64_t max_reply() const override { return 1 << 20; }
+  std::vector<const ClientState*> clients() override { return connections->states(); }
+  bool kill_client(uint64_t id) override { return connections->kill(id, connections->current()); }
+  std::string info(const std::vector<std::string>&) override { return "# Server\r\n"; }
+  void shutdown(bool, bool) override {}
+  void checkpoint(std::function<void(Status)> done) override { done(Status()); }
+  bool checkpoint_running() const override { return false; }
+  int64_t last_checkpoint_s() const override { return 0; }
+  void after_ms(int64_t, std::function<void()> call) override { later.push_back(std::move(call)); }
+  int64_t uptime_s() const override { return 1; }
+
+  Configuration configuration;
+  std::string password_;
+  Clients* connections = nullptr;
+  std::vector<std::function<void()>> later;
+};
+
+// The far end. Outlives the connection.
+struct Wire {
+  bool open = true;
+  std::string sent;
+};
+
+class FuzzTransport final : public Transport {
+ public:
+  explicit FuzzTransport(Wire* wire) : wire_(wire) {}
+  ~FuzzTransport() override { wire_->open = false; }
+  int64_t write(std::string_view bytes) override {
+    wire_->sent.append(bytes);
+    return wire_->sent.size() > kReplyMax ? -1 : static_cast<int64_t>(bytes.size());
+  }
+  size_t pending() const override { return 0; }
+  void set_reading(bool) override {}
+
+ private:
+  Wire* wire_;
+};
+
+class Session final : private Backend {
+ public:
+  Session(bool password, bool misses) : fs_("/data", {}, !misses), executor_(1), clients_(*this, clock_) {
+    host_.connections = &clients_;
+    host_.password_ = password ? "secret" : "";
+    EngineOptions options;
+    options.fs = &fs_;
+    options.executor = &executor_;
+    options.clock = &clock_;
+    options.random_seed = 1;
+    options.dir = "/data";
+    options.application = kEntryFormatName;
+    options.inspector = &inspector_;
+    options.log_segment_size = 128 * 1024;
+    options.log_max_bytes = 1 << 20;
+    options.memtable_size = 64 * 1024;
+    options.block_cache_size = misses ? 0 : 128 * 1024;
+    options.random_miss_one_in = misses ? 3 : 0;
+    auto engine = Engine::open_blocking(options);
+    VARVE_CHECK(engine.ok());
+    engine_ = engine.take();
+    dispatcher_ = std::make_unique<Dispatcher>(host_, clock_, 1);
+    VARVE_CHECK(dispatcher_->attach(engine_.get()).ok());
+    ClientLimits limits;
+    limits.parser.max_bulk = kMaxBulk;
+    limits.parser.max_multibulk = 4096;
+    limits.query_buffer = 1 << 20;
+    limits.password = password;
+    clients_.set_limits(limits);
+    clients_.release(engine_->durable_sequence());
+    connection_ = clients_.add(std::make_unique<FuzzTransport>(&wire_), {"127.0.0.1:1", "127.0.0.1:6379"});
+    VARVE_CHECK(connection_ != nullptr);
+  }
+
+  ~Session() override {
+    clients_.close_all("the input is over");
+    rest();
+    dispatcher_->detach();
+    dispatcher_.reset();
+    executor_.drop_all();
+    engine_.reset();
+  }
+
+  // Everything the client is sent for these bytes, in pieces of at most so many (0: as many as are taken).
+  std::string talk(std::string_view bytes, size_t piece) {
+    while (!bytes.empty() && wire_.open) {
+      Connection::Room room = connection_->read_room();
+      size_t n = std::min({room.size, bytes.size(), piece == 0 ? bytes.size() : piece});
+      std::memcpy(room.data, bytes.data(), n);
+      bytes.remove_prefix(n);
+      connection_->received(n);
+      if (piece != 0 || bytes.empty()) turn();
+      VARVE_CHECK(clients_.memory_used() < 4 * kReplyMax);
+    }
+    rest();
+    return std::move(wire_.sent);
+  }
+  bool open() const { return wire_.open; }
+
+ private:
+  RunResult run(ClientState& client, Invocation& invocation, OutputBuffer& out) override {
+    return dispatcher_->run(client, invocation, out);
+  }
+  size_t probe(const ClientState& client, const std::vector<std::string_view>& args, ReadContext& read,
+               size_t keys_max) override {
+    return dispatcher_->probe(client, args, read, keys_max);
+  }
+  void client_gone(uint64_t id) override { dispatcher_->client_gone(id); }
+  void fetch(ReadContext& read, std::function<void()> done) override {
+    engine_->fetch(read, std::move(done));
+  }
+  void end_of_turn() override { engine_->end_of_turn(); }
+
+  void turn() {
+    clients_.end_of_turn();
+    engine_->tick();
+    executor_.run_completions();
+    clients_.release(engine_->durable_sequence());
+    clients_.admission_changed();
+  }
+
+  // Until nothing goes on by itself.
+  void rest() {
+    for (int i = 0, quiet = 0; i < kTurnsMax; ++i) {
+      turn();
+      std::vector<std::function<void()>> later;
+      later.swap(host_.later);
+      for (auto& call : later) call();
+      bool still = !clients_.has_work() && executor_.pending() == 0 && later.empty() &&
+                   clients_.waiting() == 0 && engine_->durable_sequence() == engine_->last_sequence();
+      quiet = still ? quiet + 1 : 0;
+      if (quiet > 2) return;
+      clock_.advance_us(1000);
+      if (i % 100 == 99) {
+        dispatcher_->tick();
+        clients_.tick();
+      }
+    }
+    VARVE_CHECK(false && "the session does not come to rest");
+  }
+
+  prove::ImageFs fs_;
+  test::SimExecutor executor_;
+  test::ManualClock clock_;
+  FuzzHost host_;
+  KeyspaceInspector inspector_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Dispatcher> dispatcher_;
+  Wire wire_;
+  Clients clients_;
+  Connection* connection_ = nullptr;
+};
+
+// Commands that tell of the connection, of time, of chance, or of work done.
+bool may_depend_on_pieces(std::string_view bytes) {
+  std::string lower = lower_case(bytes);
+  for (const char* word :
+       {"client",   "info",   "random",  "debug",   "memory",  "time", "ttl",      "scan",   "config",
+        "ex",       "px",     "monitor", "slowlog", "latency", "wait", "lastsave", "bgsave", "save",
+        "shutdown", "object", "hello",   "reset",   "dbsize",  "copy", "keys",     "idle"}) {
+    if (lower.find(word) != std::string::npos) return true;
+  }
+  return false;
+}
+
+void run(std::string_view input) {
+  if (input.size() < 2) return;
+  const auto flags = static_cast<uint8_t>(input[0]);
+  const auto pieces = static_cast<uint8_t>(input[1]);
+  std::string_view bytes = input.substr(2);
+  Session session((flags & 1) != 0, (flags & 2) != 0);
+  std::string replies = session.talk(bytes, pieces);
+  // A connection that was closed for its output may have been cut anywhere.
+  const bool cut_off = replies.size() > kReplyMax / 2 || !session.open();
+  std::string_view rest = replies;
+  while (!rest.empty()) {
+    size_t n = reply_size(rest, 0);
+    VARVE_CHECK(n > 0 || cut_off);
+    if (n == 0) break;
+    rest.remove_prefix(n);
+  }
+  if ((flags & 4) == 0 || cut_off || may_depend_on_pieces(bytes)) return;
+  Session whole((flags & 1) != 0, (flags & 2) != 0);
+  VARVE_CHECK(whole.talk(bytes, 0) == replies);
+}
+
+// --- inputs ---
+
+const char* const kWords[] = {
+    "SET",    "GET",     "DEL",        "APPEND", "STRLEN",      "SETRANGE", "GETRANGE",  "MSET",
+    "MGET",   "MSETNX",  "INCR",       "INCRBY", "INCRBYFLOAT", "DECR",     "GETSET",    "GETDEL",
+    "GETEX",  "SETNX",   "SETEX",      "PSETEX", "EXPIRE",      "PEXPIRE",  "EXPIREAT",  "PERSIST",
+    "TTL",    "PTTL",    "EXPIRETIME", "RENAME", "RENAMENX",    "COPY",     "MOVE",      "SWAPDB",
+    "SELECT", "FLUSHDB", "FLUSHALL",   "DBSIZE", "KEYS",        "SCAN",     "RANDOMKEY", "TYPE",
+    "EXISTS", "TOUCH",   "UNLINK",     "OBJECT", "PING",        "ECHO",     "HELLO",     "AUTH",
+    "CLIENT", "CONFIG",  "COMMAND",    "INFO",   "DEBUG",       "QUIT",     "RESET",     "LCS",
+    "SUBSTR", "WAITAOF", "WAIT",       "TIME"};
+const char* const kArguments[] = {"a",
+                                  "b",
+                                  "key:1",
+                                  "key:2",
+                                  "",
+                                  "0",
+                                  "1",
+                                  "-1",
+                                  "10",
+                                  "65536",
+                                  "9223372036854775807",
+                                  "-9223372036854775808",
+                                  "1.5",
+                                  "nan",
+                                  "inf",
+                                  "EX",
+                                  "PX",
+                                  "NX",
+                                  "XX",
+                                  "GT",
+                                  "LT",
+                                  "KEEPTTL",
+                                  "EXAT",
+                                  "MATCH",
+                                  "COUNT",
+                                  "TYPE",
+                                  "string",
+                                  "*",
+                                  "k*",
+                                  "[a-",
+                                  "ENCODING",
+                                  "REPLACE",
+                                  "DB",
+                                  "SETNAME",
+                                  "SETINFO",
+                                  "GETNAME",
+                                  "LIST",
+                                  "ID",
+                                  "KILL",
+                                  "NO-EVICT",
+                                  "GET",
+                                  "SET",
+                                  "secret",
+                                  "default",
+                                  "maxmemory",
+                                  "appendfsync",
+                                  "2",
+                                  "3",
+                                  "LEN",
+                                  "IDX",
+                                  "SLEEP",
+                                  "STRING",
+                                  "LSM",
+                                  "PROTOCOL",
+                                  "COUNTKEYSINSLOT",
+                                  "DOCS",
+                                  "GETKEYS",
+                                  "\r\n",
+                                  "FLUSH",
+                                  "ASYNC",
+                                  "SYNC"};
+
+void append_command(std::string* out, const std::vector<std::string>& words) {
+  *out += fmt::format("*{}\r\n", words.size());
+  for (const std::string& word : words) *out += fmt::format("${}\r\n{}\r\n", word.size(), word);
+}
+
+std::string argument(Random* random) {
+  if (random->one_in(12)) return std::string(random->below(9000), static_cast<char>('a' + random->below(26)));
+  if (random->one_in(10)) return std::to_string(edge_number(random, 20));
+  if (random->one_in(20)) return std::string(1, static_cast<char>(random->next()));
+  return kArguments[random->below(std::size(kArguments))];
+}
+
+void append_random_command(std::string* out, Random* random) {
+  std::vector<std::string> words = {kWords[random->below(std::size(kWords))]};
+  for (uint64_t n = random->below(5); n > 0; --n) words.push_back(argument(random));
+  if (random->one_in(8)) {
+    std::string line;
+    for (const std::string& word : words) line += (line.empty() ? "" : " ") + quote_word(word);
+    *out += line + "\r\n";
+  } else {
+    append_command(out, words);
+  }
+}
+
+std::string make(Random* random) {
+  std::string out;
+  out += static_cast<char>(random->one_in(3) ? random->next() : 4);
+  out += static_cast<char>(random->one_in(3) ? 0 : random->one_in(2) ? random->below(20) : random->next());
+  append_command(&out, {"SET", "key:1", std::string(random->below(40), 'v')});
+  append_command(&out, {"APPEND", "key:2", std::string(random->below(9000), 'w')});
+  for (uint64_t n = random->below(12); n > 0; --n) append_random_command(&out, random);
+  return out;
+}
+
+// The places where something of the protocol begins.
+void mutate(std::string* input, Random* random) {
+  static const char* const kPieces[] = {"*1\r\n",
+                                        "*0\r\n",
+                                        "*-1\r\n",
+                                        "$-1\r\n",
+                                        "$0\r\n\r\n",
+                                        "\r\n",
+                                        "*2147483648\r\n",
+                                        "$9223372036854775807\r\n",
+                                        "$4\r\nPING\r\n",
+                                        "GET a\r\n",
+                                        "\"",
+                                        "'",
+                                        "\\x4",
+                                        "*3\r\n$3\r\nSET\r\n",
+                                        "$ 1\r\n",
+                                        "*+1\r\n",
+                                        "QUIT\r\n",
+                                        "GET / HTTP/1.1\r\n",
+                                        "Host: x\r\n"};
+  if (input->size() < 2) *input = make(random);
+  size_t at = 2;
+  for (uint64_t n = random->below(30); n > 0; --n) {
+    size_t next = input->find("\r\n", at);
+    if (next == std::string::npos) break;
+    at = next + 2;
+  }
+  switch (random->below(7)) {
+    case 0: {
+      std::string command;
+      append_random_command(&command, random);
+      input->insert(at, command);
+      break;
+    }
+    case 1:
+      input->insert(at, kPieces[random->below(std::size(kPieces))]);
+      break;
+    case 2: {  // a line away
+      size_t end = input->find("\r\n", at);
+      if (end != std::string::npos) input->erase(at, end + 2 - at);
+      break;
+    }
+    case 3: {  // an argument's content and length
+      std::string word = argument(random);
+      input->insert(at, fmt::format("${}\r\n{}\r\n", word.size(), word));
+      break;
+    }
+    case 4:
+      (*input)[random->below(2)] = static_cast<char>(random->next());
+      break;
+    case 5: {  // a part once more
+      std::string part = input->substr(2, random->below(std::min<size_t>(input->size() - 2, 3000) + 1));
+      input->insert(at, part);
+      break;
+    }
+    default:
+      mutate_bytes(input, random);
+      break;
+  }
+}
+
+// Replies, values and the engine's own buffers are bounded by the limits above, not by the input.
+uint64_t allocation_max(size_t) {
+  return 8 << 20;
+}
+
+const Registration registration({"resp", "a connection's bytes, in pieces, to a whole server without sockets",
+                                 48 * 1024, run, make, mutate, allocation_max});
+
+}  // namespace
+}  // namespace varve::fuzz
