@@ -261,6 +261,33 @@ TEST_CASE("an index that lies under good checksums is damage, not a failed check
   CHECK(problems(fs, sample) > 0);
 }
 
+TEST_CASE("a hash index that knows none of its block's keys is found by the check") {
+  TableOptions options;
+  options.hash_index = true;
+  options.restart_interval = 2;
+  options.compression = Compression::kNone;
+  test::BytesFs fs;
+  const Identity identity{7, 8};
+  TableBuilder builder(options, fs.create(kPath).take(), 1, identity);
+  for (int i = 0; i < 20; ++i) builder.add(fmt::format("key{:05}", i), Tag::make(5, Kind::kPut), "value");
+  auto meta = builder.finish();
+  REQUIRE(meta.ok());
+  Sample sample;
+  sample.meta = *meta;
+  REQUIRE(problems(fs, sample) == 0);
+  std::string& bytes = fs.bytes(kPath);
+  BlockHandle block = all_blocks({{}, *meta, bytes}).back();
+  REQUIRE(block.offset == 0);
+  char* footer = bytes.data() + block.size - kBlockFooterSize;
+  size_t buckets = static_cast<uint8_t>(footer[0]) + 256u * static_cast<uint8_t>(footer[1]);
+  REQUIRE(buckets > 0);
+  std::fill(footer - buckets, footer, static_cast<char>(kBucketEmpty));
+  encode_fixed64(bytes.data() + block.size + 1,
+                 checksum(std::string_view(bytes).substr(0, block.size + 1),
+                          place_seed(identity, 0, static_cast<uint8_t>(BlockKind::kData))));
+  CHECK(problems(fs, sample) == 20);
+}
+
 TEST_CASE("handles that point outside are refused before anything is read") {
   Sample sample = make_sample(12, Compression::kNone, 1, {7, 8});
   test::BytesFs fs;
