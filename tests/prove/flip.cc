@@ -16,7 +16,8 @@
 //
 //   --count N            damages (default 4000)
 //   --from N             number of the first one; each is drawn from the seed and its number alone
-//   --exhaustive 1       every bit and every length of every file instead; --part I --parts N for a share
+//   --exhaustive 1       every bit and every length of every small directory's files; --part I --parts N for
+//   a share
 //   --image NAME         only this directory
 #include <fmt/format.h>
 
@@ -307,7 +308,7 @@ class Flip {
     for (uint64_t i = 0; go_on(options_, i, kDefaultCount); ++i) {
       uint64_t trial = from + i;
       Random random(options_.seed * 0x9e3779b97f4a7c15 + trial);
-      size_t index = random.below(images_.size());
+      size_t index = pick_image(&random);
       Damage damage = draw_damage(images_[index], &random);
       std::string only = options_.text("image", "");
       run_one(index, damage, random.next(),
@@ -316,16 +317,23 @@ class Flip {
     }
   }
 
+  size_t pick_image(Random* random) const {
+    constexpr uint64_t kLargeOneIn = 30;
+    size_t index = random->below(images_.size());
+    while (images_.size() > 1 && images_[index].large && !random->one_in(kLargeOneIn))
+      index = random->below(images_.size());
+    return index;
+  }
+
   void run_exhaustive() {
     uint64_t part = options_.number("part", 0), parts = options_.number("parts", 1);
-    uint64_t from = options_.number("from", 0), done = 0, all = 0;
-    for (const Image& image : images_) all += simple_damages(image);
+    uint64_t from = options_.number("from", 0), done = 0;
     uint64_t number = 0;
     for (size_t index = 0; index < images_.size(); ++index) {
-      uint64_t n = simple_damages(images_[index]);
+      uint64_t n = images_[index].large ? 0 : simple_damages(images_[index]);
       for (uint64_t i = 0; i < n; ++i, ++number) {
         if (number < from || number % parts != part) continue;
-        if (!go_on(options_, done++, all)) return;
+        if (!go_on(options_, done++, UINT64_MAX)) return;
         run_one(index, simple_damage(images_[index], i), number,
                 fmt::format("varve_prove flip --seed {} --exhaustive 1 --from {} --count 1", options_.seed,
                             number));

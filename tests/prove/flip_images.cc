@@ -241,6 +241,25 @@ Image log_tail(uint64_t seed) {
   return b.finish();
 }
 
+// A batch larger than a frame: it goes in parts, and over into the next segment.
+Image log_parts(uint64_t seed) {
+  EngineOptions options = small_options();
+  options.memtable_size = 32 << 20;
+  options.log_segment_size = 6 << 20;
+  options.log_max_bytes = 64 << 20;
+  Builder b("log-parts", seed, false, options);
+  commit_some(&b, 3, 20, 100);
+  b.settle(false);
+  for (int i = 0; i < 5; ++i) b.put(key_name(static_cast<uint64_t>(i)), noise(&b.random(), 1'100'000));
+  b.commit();
+  b.settle(false);
+  commit_some(&b, 3, 20, 100);
+  b.settle();
+  Image image = b.finish();
+  image.large = true;
+  return image;
+}
+
 // Tables of level 0 under a log that was used several times.
 Image log_and_tables(uint64_t seed) {
   EngineOptions options = small_options();
@@ -406,6 +425,7 @@ std::vector<Image> build_images(uint64_t seed) {
   std::vector<Image> images;
   images.push_back(log_only(seed));
   images.push_back(log_tail(seed + 1));
+  images.push_back(log_parts(seed + 11));
   images.push_back(log_and_tables(seed + 2));
   images.push_back(levels(seed + 3, Compression::kLz4, "levels-lz4-zstd"));
   images.push_back(levels(seed + 4, Compression::kNone, "levels-raw"));

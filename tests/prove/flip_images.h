@@ -27,6 +27,7 @@ struct Image {
   Files foreign;
   EngineOptions options;
   bool keyspace = false;
+  bool large = false;  // megabytes: sampled seldom, and not exhaustively
 
   History history;                  // all of it acknowledged
   std::vector<std::string> absent;  // some keys that were never there, or were deleted
