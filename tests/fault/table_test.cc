@@ -9,6 +9,7 @@
 
 #include "base/checksum.h"
 #include "base/random.h"
+#include "lsm/block_compression.h"
 #include "lsm/block_reader.h"
 #include "lsm/table.h"
 #include "lsm/table_builder.h"
@@ -286,6 +287,22 @@ TEST_CASE("a hash index that knows none of its block's keys is found by the chec
                  checksum(std::string_view(bytes).substr(0, block.size + 1),
                           place_seed(identity, 0, static_cast<uint8_t>(BlockKind::kData))));
   CHECK(problems(fs, sample) == 20);
+}
+
+TEST_CASE("a compressed block that promises more than its bytes can hold is refused before memory is taken") {
+  constexpr uint64_t kSize = 200 << 20;
+  // A Zstandard frame of one segment that says how large its content is, with one empty block.
+  std::string frame("\x28\xb5\x2f\xfd\xa0", 5);
+  put_fixed32(&frame, kSize);
+  frame.append("\x01\x00\x00", 3);
+  for (Compression compression : {Compression::kLz4, Compression::kZstd}) {
+    std::string stored;
+    put_varint(&stored, kSize);
+    stored += frame;
+    Buffer raw;
+    CHECK_FALSE(decompress_block(stored, static_cast<uint8_t>(compression), &raw));
+    CHECK(raw.capacity() == 0);
+  }
 }
 
 TEST_CASE("handles that point outside are refused before anything is read") {
