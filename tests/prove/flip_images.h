@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "prove/history.h"
+#include "prove/past.h"
 #include "prove/image_fs.h"
 #include "prove/store.h"
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "prove/history.h"
+#include "prove/past.h"
 #include "prove/store.h"
 
 namespace varve::prove {

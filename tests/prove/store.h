@@ -12,7 +12,7 @@
 
 #include "keyspace/keyspace.h"
 #include "lsm/engine.h"
-#include "prove/history.h"
+#include "prove/past.h"
 #include "support/manual_clock.h"
 #include "support/sim_executor.h"
 

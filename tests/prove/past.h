@@ -1,4 +1,4 @@
-// history.h: what was written, kept outside of the files: every commit's last sequence and what it changed,
+// past.h: what was written, kept outside of the files: every commit's last sequence and what it changed,
 // so that what a recovery brings back can be told to be a prefix of it.
 #pragma once
 

@@ -1,4 +1,4 @@
-#include "prove/history.h"
+#include "prove/past.h"
 
 namespace varve::prove {
 
