@@ -82,6 +82,8 @@ bool decompress_block(std::string_view stored, uint8_t compression, Buffer* raw)
                                 static_cast<int>(size));
     return n >= 0 && static_cast<uint64_t>(n) == size;
   }
+  // No block of a frame is below four bytes or holds more than 128 KiB.
+  if (size / (128 << 10) > stored.size() / 4) return false;
   // The frame says its size too: believe neither before they agree.
   if (ZSTD_getFrameContentSize(stored.data(), stored.size()) != size) return false;
   raw->resize(size);

@@ -52,7 +52,7 @@ class Recovery {
     if (!fs_.exists(options_.dir) && !options_.create_if_missing) {
       return Status::not_found("{}: no such data directory", options_.dir);
     }
-    VARVE_TRY(fs_.create_dir(options_.dir));
+    VARVE_TRY(create_directory());
     auto lock = fs_.lock(join_path(options_.dir, "LOCK"));
     if (!lock) return lock.status();
     out_.lock = lock.take();
@@ -60,7 +60,8 @@ class Recovery {
     if (status.is_not_found()) {
       if (!options_.create_if_missing) return status;
       out_.created = true;
-      // A directory whose own name is not durable would take everything in it along.
+      // An empty directory that was there may have been made by a start that was killed before its name was
+      // durable.
       VARVE_TRY(fs_.sync_dir(parent_of(options_.dir)));
       info_.directory = random_.identity();
       info_.application = options_.application;
@@ -77,6 +78,19 @@ class Recovery {
     return skip_existing_numbers();
   }
 
+  // A directory whose own name is not durable would take everything in it along. A failed sync cannot be
+  // repeated (what it should have written may be gone, and the next one says ok), so the name goes with it.
+  Status create_directory() {
+    const bool existed = fs_.exists(options_.dir);
+    VARVE_TRY(fs_.create_dir(options_.dir));
+    if (existed) return Status();
+    Status status = fs_.sync_dir(parent_of(options_.dir));
+    if (status) return status;
+    if (Status removed = fs_.remove_dir(options_.dir); !removed)
+      log_verbose("recovery: {}", removed.to_string());
+    return status;
+  }
+
   // A recovery that was cut short left files behind. They stay until the new manifest stands (removing what
   // the manifest does not name is only safe once the log has confirmed that the manifest is whole), so their
   // numbers are not for us.
@@ -91,12 +105,23 @@ class Recovery {
     return Status();
   }
 
+  // What else may be to blame when a file is not as the manifest says: the manifest, if it was cut short.
+  std::string torn_manifest() const {
+    if (!info_.torn_tail) return {};
+    return fmt::format("; or {} is damaged, which ends in an unfinished edit at {}",
+                       manifest_file_name(info_.number), info_.size);
+  }
+
   // Every table is there and has its size; what it holds is checked when it is first read (TableCache), so
   // that the start takes no longer with many tables.
   Status find_tables() {
     for (const auto& [number, added] : out_.state.tables) {
       std::string name = table_file_name(number);
       auto size = fs_.file_size(join_path(options_.dir, name));
+      if (!size && size.status().is_not_found()) {
+        return Status::corruption("{}: 0: {} names this table, but there is no such file{}", name,
+                                  manifest_file_name(info_.number), torn_manifest());
+      }
       if (!size) return size.status();
       if (*size != added.meta.file_size) {
         return Status::corruption("{}: has {} bytes, expected {}", name, *size, added.meta.file_size);
@@ -118,7 +143,10 @@ class Recovery {
     auto replayed = replay_log(fs_, options_.dir, out_.state.log, out_.state.flushed_sequence,
                                out_.state.durable_sequence, options_.accept_loss,
                                [this](Sequence first, std::string_view ops) { return apply(first, ops); });
-    if (!replayed) return replayed.status();
+    if (!replayed) {
+      const Status& status = replayed.status();
+      return status.is_corruption() ? Status::corruption("{}{}", status.message(), torn_manifest()) : status;
+    }
     if (replayed->manifest_edit > info_.last_edit && !options_.accept_loss) {
       return Status::corruption("{}: {}: edits {} to {} are missing, which the log knows were durable",
                                 options_.dir, manifest_file_name(info_.number), info_.last_edit + 1,

@@ -213,6 +213,8 @@ class Checker {
     BlockIterator it(data);
     it.seek_to_first();
     if (!it.valid()) return report("block at {}: empty", place.offset);
+    BlockView view;
+    if (!view.parse(data)) return report("block at {}: malformed", place.offset);
     for (; it.valid(); it.next()) {
       if (found_.records > 0 &&
           compare_records(last_key_, last_sequence_, it.key(), it.tag().sequence()) >= 0) {
@@ -226,6 +228,12 @@ class Checker {
       }
       if (!filter.empty() && !filter_may_contain(filter, hash_key(it.key()))) {
         report("block at {}: key {} is not in its filter", place.offset, printable(it.key()));
+      }
+      BlockHit hit;
+      Sequence at = it.tag().sequence();
+      if (find_in_block(view, it.key(), hash_key(it.key()), at, &hit) != BlockSearch::kFound || !hit.found ||
+          hit.tag.sequence() != at) {
+        report("block at {}: key {} is not found by its hash", place.offset, printable(it.key()));
       }
       count(it);
     }

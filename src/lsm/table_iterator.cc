@@ -42,17 +42,26 @@ bool TableIterator::open_top() {
   return open(top_, table_->meta.top_index, BlockKind::kTopIndex);
 }
 
-// The partition, the data block that the level above stands at. decode_block has checked every entry.
+bool TableIterator::malformed(const Level& level) {
+  status_ = Status::corruption("{}: block at {}: malformed", table_file_name(table_->meta.number),
+                               level.handle.offset);
+  return stop(IterState::kError);
+}
+
+// The partition, the data block that the level above stands at. decode_block has checked every entry, but not
+// that a block holds what the one above it says: only a table that was made to lie does not.
 bool TableIterator::open_index() {
   PartitionHandles partition;
-  VARVE_CHECK(top_.it.valid() && partition.decode(top_.it.value()));
+  if (!top_.it.valid()) return malformed(top_);
+  VARVE_CHECK(partition.decode(top_.it.value()));
   return open(index_, partition.index, BlockKind::kIndex);
 }
 
 bool TableIterator::open_data() {
   BlockHandle handle;
+  if (!index_.it.valid()) return malformed(index_);
   std::string_view value = index_.it.value();
-  VARVE_CHECK(index_.it.valid() && get_handle(&value, &handle));
+  VARVE_CHECK(get_handle(&value, &handle));
   return open(data_, handle, BlockKind::kData);
 }
 
@@ -117,11 +126,7 @@ void TableIterator::settle(Direction direction) {
   while (data_.it.state() == IterState::kEnd) {
     if (!step_data_block(direction)) return;
   }
-  if (!data_.it.valid()) {
-    status_ = Status::corruption("{}: block at {}: malformed", table_file_name(table_->meta.number),
-                                 data_.handle.offset);
-    return void(stop(IterState::kError));
-  }
+  if (!data_.it.valid()) return void(malformed(data_));
   key_ = data_.it.key();
   value_ = data_.it.value();
   tag_ = data_.it.tag();

@@ -39,6 +39,7 @@ class TableIterator final : public RecordIterator {
   bool open_index();
   bool open_data();
   bool stop(IterState state);
+  bool malformed(const Level& level);
   void settle(Direction direction);
   bool step_data_block(Direction direction);
   void ask_ahead(Direction direction);

@@ -190,13 +190,19 @@ class Replayer {
         offset += valid ? frame_footprint(frame->header.size) : kLogBlockSize;
       }
     }
-    if (suspect != index_) bad_place_ = segments_[suspect]->place(kLogBlockSize);
+    // The last blocks of a segment may be empty because the next frame did not fit, or because it was lost.
+    std::string stopped;
+    if (suspect != index_) {
+      if (offset_ + kLogBlockSize <= segments_[index_]->segment().size)
+        stopped = fmt::format(" (or {}: the log stops there)", here());
+      bad_place_ = segments_[suspect]->place(kLogBlockSize);
+    }
     const Sequence lost = in_parts_ ? parts_first_ : next_;
     if (known >= lost) {
       return Status::corruption(
-          "{}: damaged: sequences from {} on are missing, though those up to {} were durable "
+          "{}{}: damaged: sequences from {} on are missing, though those up to {} were durable "
           "(says {})",
-          bad_place_, lost, known, witness);
+          bad_place_, stopped, lost, known, witness);
     }
     if (in_parts_) bad_place_ = parts_place_;
     if (written || in_parts_) cut();

@@ -41,6 +41,7 @@ Result<Line> read_line(std::string_view text) {
   if (text.empty() || text[0] == '#') return line;
   auto words = split_words(text);
   if (!words) return Status::invalid_argument("Unbalanced quotes in configuration line");
+  if (words->empty()) return line;  // other blanks than trimmed() knows
   line.setting = find_setting((*words)[0]);
   if (line.setting == nullptr) {
     std::string similar = similar_setting((*words)[0]);

@@ -74,7 +74,8 @@ class Checker {
     const std::string name = table_file_name(number);
     Status status = check_one_table(name, &added.meta);
     if (status.is_not_found()) {
-      damage(fmt::format("{}: 0: the manifest names this table, but there is no such file", name));
+      damage(fmt::format("{}: 0: {} names this table, but there is no such file", name,
+                         manifest_file_name(info_.number)));
       return Status();
     }
     if (added.meta.largest_sequence > state_.flushed_sequence) {

@@ -9,6 +9,8 @@
 
 #include "base/checksum.h"
 #include "base/random.h"
+#include "lsm/block_compression.h"
+#include "lsm/block_reader.h"
 #include "lsm/table.h"
 #include "lsm/table_builder.h"
 #include "lsm/table_dump.h"
@@ -230,6 +232,76 @@ TEST_CASE("nonsense under a good checksum") {
                                                      static_cast<uint8_t>(kind))));
     auto block = decode_block(**table, handle, kind, stored);
     if (!block) REQUIRE(is_honest(block.status()));
+  }
+}
+
+// Each block is well-formed, but the top index promises more than the last partition of the index holds.
+TEST_CASE("an index that lies under good checksums is damage, not a failed check") {
+  Sample sample = make_sample(40, Compression::kNone, 1, {7, 8});
+  BlockHandle top = sample.meta.top_index;
+  std::string_view raw = std::string_view(sample.bytes).substr(top.offset, top.size);
+  BlockIterator last(raw);
+  last.seek_to_last();
+  REQUIRE(last.valid());
+  const std::string between = std::string(last.key()) + "x";
+  // A key's bytes stand in front of its value.
+  sample.bytes[static_cast<size_t>(last.value().data() - sample.bytes.data()) - 1] = '~';
+  std::string_view covered = std::string_view(sample.bytes).substr(top.offset, top.size + 1);
+  encode_fixed64(sample.bytes.data() + top.offset + top.size + 1,
+                 checksum(covered, place_seed(sample.meta.identity, top.offset,
+                                              static_cast<uint8_t>(BlockKind::kTopIndex))));
+  test::BytesFs fs;
+  fs.bytes(kPath) = sample.bytes;
+  auto table = open_table(fs, "/", sample.meta);
+  REQUIRE(table.ok());
+  auto source = new_direct_source();
+  auto it = new_table_iterator(source.get(), *table);
+  it->seek(between);
+  CHECK(it->state() == IterState::kError);
+  CHECK(is_honest(it->status()));
+  CHECK(problems(fs, sample) > 0);
+}
+
+TEST_CASE("a hash index that knows none of its block's keys is found by the check") {
+  TableOptions options;
+  options.hash_index = true;
+  options.restart_interval = 2;
+  options.compression = Compression::kNone;
+  test::BytesFs fs;
+  const Identity identity{7, 8};
+  TableBuilder builder(options, fs.create(kPath).take(), 1, identity);
+  for (int i = 0; i < 20; ++i) builder.add(fmt::format("key{:05}", i), Tag::make(5, Kind::kPut), "value");
+  auto meta = builder.finish();
+  REQUIRE(meta.ok());
+  Sample sample;
+  sample.meta = *meta;
+  REQUIRE(problems(fs, sample) == 0);
+  std::string& bytes = fs.bytes(kPath);
+  BlockHandle block = all_blocks({{}, *meta, bytes}).back();
+  REQUIRE(block.offset == 0);
+  char* footer = bytes.data() + block.size - kBlockFooterSize;
+  size_t buckets = static_cast<uint8_t>(footer[0]) + 256u * static_cast<uint8_t>(footer[1]);
+  REQUIRE(buckets > 0);
+  std::fill(footer - buckets, footer, static_cast<char>(kBucketEmpty));
+  encode_fixed64(bytes.data() + block.size + 1,
+                 checksum(std::string_view(bytes).substr(0, block.size + 1),
+                          place_seed(identity, 0, static_cast<uint8_t>(BlockKind::kData))));
+  CHECK(problems(fs, sample) == 20);
+}
+
+TEST_CASE("a compressed block that promises more than its bytes can hold is refused before memory is taken") {
+  constexpr uint64_t kSize = 200 << 20;
+  // A Zstandard frame of one segment that says how large its content is, with one empty block.
+  std::string frame("\x28\xb5\x2f\xfd\xa0", 5);
+  put_fixed32(&frame, kSize);
+  frame.append("\x01\x00\x00", 3);
+  for (Compression compression : {Compression::kLz4, Compression::kZstd}) {
+    std::string stored;
+    put_varint(&stored, kSize);
+    stored += frame;
+    Buffer raw;
+    CHECK_FALSE(decompress_block(stored, static_cast<uint8_t>(compression), &raw));
+    CHECK(raw.capacity() == 0);
   }
 }
 

@@ -185,6 +185,12 @@ TEST_CASE("every setting reads what it writes") {
   }
 }
 
+TEST_CASE("a line of blanks is no setting, whatever the blanks") {
+  Configuration configuration;
+  CHECK(configuration.load_text(std::string("\0\n \v\f\0\r\nport 7000\n", 17), "file").ok());
+  CHECK(configuration.values().port == 7000);
+}
+
 // Goal: all or nothing, also when the server refuses.
 TEST_CASE("a refused CONFIG SET changes nothing") {
   Configuration configuration;
