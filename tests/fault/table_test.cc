@@ -254,7 +254,7 @@ TEST_CASE("an index that lies under good checksums is damage, not a failed check
   fs.bytes(kPath) = sample.bytes;
   auto table = open_table(fs, "/", sample.meta);
   REQUIRE(table.ok());
-  auto source = new_direct_source();
+  auto source = new_direct_source(fs, "/");
   auto it = new_table_iterator(source.get(), *table);
   it->seek(between);
   CHECK(it->state() == IterState::kError);

@@ -89,9 +89,9 @@ struct Walked {
   bool whole = false;
 };
 
-Walked walk(const TableRef& table, bool backwards) {
+Walked walk(FileSystem& fs, const TableRef& table, bool backwards) {
   Walked out;
-  auto source = new_direct_source(16 * 1024);
+  auto source = new_direct_source(fs, kDir, 16 * 1024);
   auto it = new_table_iterator(source.get(), table);
   for (backwards ? it->seek_to_last() : it->seek_to_first(); it->valid() && out.keys.size() < kWalkMax;
        backwards ? it->prev() : it->next()) {
@@ -103,8 +103,8 @@ Walked walk(const TableRef& table, bool backwards) {
   return out;
 }
 
-void look_up(const TableRef& table, const Walked& records, bool sound) {
-  auto source = new_direct_source(16 * 1024);
+void look_up(FileSystem& fs, const TableRef& table, const Walked& records, bool sound) {
+  auto source = new_direct_source(fs, kDir, 16 * 1024);
   size_t step = 1 + records.keys.size() / 20;
   for (size_t i = 0; i < records.keys.size(); i += step) {
     const std::string& key = records.keys[i];
@@ -139,7 +139,7 @@ void run(std::string_view input) {
     VARVE_CHECK(!sound);
     return;
   }
-  Walked forwards = walk(*table, false), backwards = walk(*table, true);
+  Walked forwards = walk(fs, *table, false), backwards = walk(fs, *table, true);
   if (sound) {
     VARVE_CHECK(forwards.whole && backwards.whole);
     std::reverse(backwards.keys.begin(), backwards.keys.end());
@@ -147,8 +147,8 @@ void run(std::string_view input) {
     VARVE_CHECK(forwards.keys == backwards.keys && forwards.tags == backwards.tags);
     VARVE_CHECK(forwards.keys.size() == (*table)->meta.records);
   }
-  look_up(*table, forwards, sound);
-  auto source = new_direct_source(16 * 1024);
+  look_up(fs, *table, forwards, sound);
+  auto source = new_direct_source(fs, kDir, 16 * 1024);
   RangeTombstones ranges;
   (void)table_range_tombstones(*source, *table, &ranges);
 }
