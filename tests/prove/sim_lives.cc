@@ -207,10 +207,17 @@ void World::rest(bool compare) {
   if (!ok() || fenced()) return;
   auto settled = [this] {
     EngineStats stats = core_->engine()->stats();
-    return stats.durable_sequence == stats.last_sequence && !stats.flush_running &&
+    bool durable = options_.engine.sync != SyncMode::kAlways || stats.durable_sequence == stats.last_sequence;
+    return durable && !stats.flush_running &&
            stats.compactions_running == 0 && executor_->pending() == 0;
   };
-  if (!pump(settled, kPatience)) return complain("the engine does not come to rest");
+  if (!pump(settled, kPatience)) {
+    EngineStats stats = core_->engine()->stats();
+    return complain(fmt::format("the engine does not come to rest: durable {} of {}, flush running {}, compactions {}, "
+                                "jobs {}\n{}",
+                                stats.durable_sequence, stats.last_sequence, stats.flush_running,
+                                stats.compactions_running, executor_->pending(), core_->engine()->debug_string()));
+  }
   if (!ok() || files_.crashed()) return;
   auto recovered = [this] { return core_->engine()->stats().background_error.ok(); };
   if (!pump(recovered, kPatience)) {
