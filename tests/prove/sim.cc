@@ -4,6 +4,7 @@
 //   varve_prove sim --seed 7 --count 1         one again; its history hash is printed
 //   --lives N      lives of each seed (default 12)
 //   --shrink no    a failing seed is not cut down to a short script
+//   --stop first   the first failing seed is the last one
 #include <fmt/format.h>
 
 #include "base/log.h"
@@ -27,6 +28,7 @@ void run(const Options& options, Counters* counters) {
     counters->violation(
         fmt::format("sim, seed {}: {}", seed, result.complaint),
         fmt::format("build/tests/varve_prove sim --seed {} --count 1 --lives {}", seed, lives));
+    if (options.text("stop", "never") == "first") return;
     if (options.text("shrink", "yes") == "yes") fmt::print(stderr, "{}", shrink(seed, lives));
   }
   fmt::print("history {:016x}\n", hash);
