@@ -42,6 +42,19 @@ void run_any(ModelRun& run) {
   run.check = [](std::string_view reply) { return reply[0] != '-' ? "" : "an error"; };
 }
 
+void run_config(ModelRun& run) {
+  run.ok();
+}
+
+Arguments draw_config(Draw& draw) {
+  static constexpr const char* kModes[] = {"always", "always", "everysec", "no"};
+  uint64_t what = draw.random.below(3);
+  if (what == 0) return {"CONFIG", "SET", "appendfsync", kModes[draw.random.below(4)]};
+  if (what == 1)
+    return {"CONFIG", "SET", "memtable-size", std::to_string(4096 + draw.random.below(64 * 1024))};
+  return {"CONFIG", "SET", "block-cache-size", std::to_string(draw.random.below(128 * 1024))};
+}
+
 // The work itself answers later; see World::received.
 void run_suspended(ModelRun& run) {
   run.check = [](std::string_view) { return ""; };
@@ -103,6 +116,7 @@ void add_connection_rows(std::vector<CommandRow>* rows) {
         return Arguments{"WAITAOF", "1", "0", "0"};
       },
       run_waitaof);
+  add("admin", "CONFIG", 1, draw_config, run_config, "settings");
   add(
       "admin", "BGREWRITEAOF", 1, [](D) { return Arguments{"BGREWRITEAOF"}; }, run_suspended, "maintenance");
   add(

@@ -13,7 +13,7 @@ class World::SimHost final : public Host {
   explicit SimHost(World& world) : world_(world) {}
 
   std::vector<std::pair<std::string, std::string>> config_get(std::string_view) override { return {}; }
-  Status config_set(const std::vector<std::pair<std::string, std::string>>&) override { return Status(); }
+  Status config_set(const std::vector<std::pair<std::string, std::string>>& settings) override;
   void config_rewrite(std::function<void(Status)> done) override { done(Status()); }
   void reset_stats() override {}
   const std::string& password() const override { return password_; }

@@ -84,7 +84,8 @@ Action Generator::send(uint32_t client) {
   size_t i = 0;
   for (; at >= static_cast<uint64_t>(weights[i]); ++i) at -= static_cast<uint64_t>(weights[i]);
   draw_.now_ms = world_.now_ms();
-  return {.kind = Action::Kind::kSend, .client = client, .args = rows[i].draw(draw_)};
+  bool as_line = world_.options().has("inline") && random_.one_in(8);
+  return {.kind = Action::Kind::kSend, .client = client, .a = as_line ? 1u : 0u, .args = rows[i].draw(draw_)};
 }
 
 }  // namespace varve::prove

@@ -3,9 +3,10 @@
 namespace varve::prove {
 namespace {
 
-constexpr const char* kFeatures[] = {
-    "expiry", "multi-key",   "numbers",     "ranges", "databases",   "flush",     "scan", "hello",   "large",
-    "huge",   "maintenance", "checkpoints", "errors", "short-space", "power-cut", "kill", "shutdown"};
+constexpr const char* kFeatures[] = {"expiry",      "multi-key",   "numbers",  "ranges",      "databases",
+                                     "flush",       "scan",        "hello",    "large",       "huge",
+                                     "maintenance", "checkpoints", "errors",   "short-space", "power-cut",
+                                     "kill",        "shutdown",    "settings", "limits",      "inline"};
 
 uint64_t pick(Random& random, std::initializer_list<uint64_t> choices) {
   return *(choices.begin() + random.below(choices.size()));
@@ -68,6 +69,12 @@ void draw_life(Random& random, WorldOptions* options) {
   ClientLimits& limits = options->limits;
   limits = ClientLimits();
   limits.output_soft = pick(random, {1024, 64 * 1024, 1 << 20});
+  if (options->has("limits")) {
+    if (random.one_in(3)) limits.output.hard = 4096 + random.below(256 * 1024);
+    if (random.one_in(3)) limits.memory = 64 * 1024 + random.below(1 << 20);
+    if (random.one_in(3)) limits.maxclients = 1 + random.below(6);
+    if (random.one_in(3)) limits.timeout_s = 1 + static_cast<int64_t>(random.below(5));
+  }
   options->wire_capacity = pick(random, {128, 4096, 1 << 18});
   options->wire_ahead = pick(random, {0, 100, 64 * 1024});
   options->clock_step_us = static_cast<int64_t>(pick(random, {0, 1, 20}));

@@ -92,6 +92,7 @@ void World::judge(Client* client, const CommandRow& row, const std::vector<std::
   if (result == RunResult::kStream) expected.bytes = std::move(run.reply);
   expected.depends = run.depends;
   expected.wrote = wrote;
+  expected.gated = options_.engine.sync == SyncMode::kAlways;
   expected.promises = args[0] == "WAITAOF" && (expected.any || reply == "*2\r\n:1\r\n:0\r\n");
   expected.scan = args[0] == "SCAN";
   client->expected.push_back(std::move(expected));

@@ -37,6 +37,19 @@ void append_request(const std::vector<std::string>& args, std::string* out) {
   }
 }
 
+bool append_line(const std::vector<std::string>& args, std::string* out) {
+  std::string line;
+  for (const std::string& arg : args) {
+    bool plain = !arg.empty() && arg.size() < 1000;
+    for (char c : arg)
+      plain &= c > ' ' && c < 0x7f && c != '"' && c != '\'' && c != '\\' && c != '*' && c != '$';
+    if (!plain) return false;
+    line += line.empty() ? arg : " " + arg;
+  }
+  out->append(line + "\r\n");
+  return true;
+}
+
 size_t reply_length(std::string_view bytes) {
   size_t at = 0;
   for (int64_t left = 1; left > 0; --left) {

@@ -10,6 +10,8 @@ namespace varve::prove {
 
 // A request as clients send it.
 void append_request(const std::vector<std::string>& args, std::string* out);
+// The same as people type it; false, and nothing appended, if an argument has no such form.
+bool append_line(const std::vector<std::string>& args, std::string* out);
 // The length of the first whole reply; 0: not whole yet. `bytes` is what varve sent, so it is well formed or
 // the simulator complains about something else first.
 size_t reply_length(std::string_view bytes);

@@ -154,7 +154,7 @@ void World::apply(const Action& action) {
       connect(client);
       break;
     case Action::Kind::kSend:
-      send(client, action.args);
+      send(client, action.args, action.a != 0);
       break;
     case Action::Kind::kDeliver:
       deliver(client, action.a);
@@ -253,19 +253,24 @@ void World::connect(Client* client) {
   Peer peer;
   peer.address = "127.0.0.1:1";
   Connection* connection = core_->clients().add(std::make_unique<SimTransport>(client->wire), peer);
-  if (connection == nullptr) return complain("a client was refused");
+  if (connection == nullptr) {
+    if (core_->clients().count() < core_->clients().limits().maxclients) complain("a client was refused");
+    *client = Client();
+    return;
+  }
+  client->may_close = client != &checker_ && options_.has("limits");
   client->id = connection->id();
   count("connections");
 }
 
-void World::send(Client* client, const std::vector<std::string>& args) {
+void World::send(Client* client, const std::vector<std::string>& args, bool as_line) {
   if (!client->wire || client->half_closed || client->wire->closed || client->wire->broken) return;
   if (args.size() > 1 && args[1] == kLatestCursor) {
     std::vector<std::string> filled = args;
     filled[1] = client->cursor;
-    return send(client, filled);
+    return send(client, filled, as_line);
   }
-  append_request(args, &client->outbox);
+  if (!as_line || !append_line(args, &client->outbox)) append_request(args, &client->outbox);
   client->sent.push_back(args);
 }
 
@@ -365,11 +370,23 @@ void World::acknowledged(Client* client, const Expected& reply, std::string_view
   count(reply.wrote ? "acknowledged" : "observed");
   // Other suspended commands show no data.
   bool durable = reply.promises && (!reply.any || bytes == "*2\r\n:1\r\n:0\r\n");
-  if (durable || (options_.engine.sync == SyncMode::kAlways && !reply.any)) {
+  if (durable || (reply.gated && !reply.any)) {
     must_have_ = std::max(must_have_, reply.depends);
   }
   std::vector<std::string> keys;
   if (reply.scan) parse_scan(reply.bytes, &client->cursor, &keys);
+}
+
+// A reply on its way may leave, from now on or from the moment the gate opens for it; which of them do, a
+// client cannot tell.
+void World::set_sync_mode(SyncMode mode) {
+  options_.engine.sync = mode;
+  if (mode != SyncMode::kAlways) {
+    for (Client& client : clients_) {
+      for (Expected& reply : client.expected) reply.gated = false;
+    }
+  }
+  core_->set_sync_mode(mode);
 }
 
 void World::disconnect(Client* client, uint64_t how) {
@@ -396,6 +413,19 @@ void World::disconnect(Client* client, uint64_t how) {
 
 std::vector<const ClientState*> World::SimHost::clients() {
   return world_.core_->clients().states();
+}
+
+Status World::SimHost::config_set(const std::vector<std::pair<std::string, std::string>>& settings) {
+  Engine& engine = *world_.core_->engine();
+  for (const auto& [name, value] : settings) {
+    if (name == "memtable-size") engine.set_memtable_size(std::stoull(value));
+    if (name == "block-cache-size") engine.set_block_cache_size(std::stoull(value));
+    if (name != "appendfsync") continue;
+    world_.set_sync_mode(value == "always" ? SyncMode::kAlways
+                         : value == "no"   ? SyncMode::kNo
+                                           : SyncMode::kEverySecond);
+  }
+  return Status();
 }
 
 void World::SimHost::checkpoint(std::function<void(Status)> done) {

@@ -28,7 +28,7 @@ namespace varve::prove {
 struct Action {
   enum class Kind : uint8_t {
     kConnect,     // client
-    kSend,        // client, args: into its outgoing bytes
+    kSend,        // client, args: into its outgoing bytes; a: as an inline command if it can be one
     kDeliver,     // client, a bytes: to the server
     kTake,        // client, a bytes: the client reads
     kTurn,        // the server's turn ends
@@ -106,6 +106,7 @@ class World {
     uint64_t depends = 0;  // the newest batch it shows
     bool any = false;
     bool wrote = false;     // it acknowledges a batch
+    bool gated = false;     // it waits until what it shows is durable
     bool promises = false;  // WAITAOF: holds whatever the sync mode
     bool scan = false;
   };
@@ -129,7 +130,7 @@ class World {
 
   // sim_world.cc
   void connect(Client* client);
-  void send(Client* client, const std::vector<std::string>& args);
+  void send(Client* client, const std::vector<std::string>& args, bool as_line = false);
   void deliver(Client* client, size_t n);
   void take(Client* client, size_t n);
   void received(Client* client);
@@ -141,6 +142,8 @@ class World {
   void set_fault(uint64_t which, uint64_t nth);
   Client* client_of(uint64_t connection);
   Connection* connection_of(const Client& client);
+
+  void set_sync_mode(SyncMode mode);
 
   // sim_oracle.cc: what a command that ran must have done
   void executed(const ClientState& state, const Invocation& invocation, std::string_view reply,
