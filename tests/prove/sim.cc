@@ -8,7 +8,11 @@
 //   --stop first   the first failing seed is the last one
 #include <fmt/format.h>
 
+#include <signal.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <csignal>
 
 #include "base/log.h"
 #include "prove/proof.h"
@@ -35,13 +39,24 @@ void check_repeatable(uint64_t seed, uint64_t lives, uint64_t hash, Counters* co
   }
 }
 
+std::string running;  // told if the process dies of a failed check
+
+void tell_seed(int signal) {
+  (void)!::write(STDERR_FILENO, running.data(), running.size());
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+}
+
 void run(const Options& options, Counters* counters) {
   set_log_level(options.verbose ? LogLevel::kWarning : LogLevel::kNothing);
   uint64_t lives = options.number("lives", kDefaultLives);
   uint64_t twice = std::max<uint64_t>(1, options.number("twice", 40));
   uint64_t hash = 0;
+  for (int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE}) std::signal(signal, tell_seed);
   for (uint64_t done = 0; go_on(options, done, 200); ++done) {
     uint64_t seed = options.seed + done;
+    running =
+        fmt::format("VIOLATION sim, seed {}: the process died\n  again: {}\n", seed, again(seed, lives));
     SeedResult result = run_seed(seed, lives, counters);
     counters->add("seeds");
     hash = hash * 0x9e3779b97f4a7c15 + result.hash;

@@ -9,7 +9,7 @@ Generator::Generator(uint64_t seed, World& world)
 }
 
 void Generator::plan_life() {
-  left_ = random_.one_in(4) ? 1 + random_.below(100) : 200 + random_.below(2500);
+  left_ = random_.one_in(3) ? 1 + random_.below(200) : 200 + random_.below(2000);
   send_percent_ = 5 + random_.below(30);
   turn_percent_ = 5 + random_.below(25);
   job_percent_ = 2 + random_.below(25);

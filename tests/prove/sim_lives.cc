@@ -114,9 +114,25 @@ Status World::open_core(Random* random) {
   options_.engine.random_seed = random->next();
   std::optional<Status> opened;
   core_->open(options_.engine, [&opened](const Status& status) { opened = status; });
-  for (int i = 0; i < kPatience && !opened; ++i) executor_->wait_completions();
+  if (random->one_in(16)) meet_loading(random);
+  for (int i = 0; i < kPatience && !opened && ok(); ++i) executor_->wait_completions();
   if (!opened) return Status::aborted("opening does not come to an end");
   return *opened;
+}
+
+// A client that is there before the data is.
+void World::meet_loading(Random* random) {
+  Draw draw(*random, options_.draw);
+  draw.now_ms = now_ms();
+  Client* client = &clients_[0];
+  connect(client);
+  send(client, {"PING"});
+  send(client, {"GET", draw.key()});
+  send(client, {"SET", draw.key(), draw.value()});
+  deliver(client, SIZE_MAX);
+  core_->turn();
+  take(client, SIZE_MAX);
+  count("met while loading");
 }
 
 // The disk must hold what the model was after some batch, no earlier than the newest that anybody was
@@ -133,6 +149,7 @@ void World::check_recovered(Random* random) {
                     kept, must_have_, replayed));
   }
   count("lives");
+  if (executor_->has_slow_lane()) count("fault:slow-jobs");
   if (replayed > 0 || kept < last) count("recoveries");
   count("batches replayed", replayed);
   count("batches lost unacknowledged", last - kept);

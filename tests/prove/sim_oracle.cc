@@ -25,6 +25,7 @@ bool World::is_refusal(std::string_view reply) const {
   if (reply.starts_with("-MISCONF ") || reply.starts_with("-ERR the data could not be read")) {
     return disturbed_ || core_->clients().fenced();
   }
+  if (reply.starts_with("-LOADING ")) return core_->stage() == Core::Stage::kLoading;
   // A batch that the tiny log of this life could never hold.
   if (reply.starts_with("-ERR a write of ")) return true;
   return reply.starts_with("-ERR the server is shutting down") && core_->stage() > Core::Stage::kServing;
@@ -91,6 +92,7 @@ void World::judge(Client* client, const CommandRow& row, const std::vector<std::
   if (result == RunResult::kDone) expected.bytes = reply;
   if (result == RunResult::kStream) expected.bytes = std::move(run.reply);
   expected.depends = run.depends;
+  expected.stream = result == RunResult::kStream;
   expected.wrote = wrote;
   expected.gated = options_.engine.sync == SyncMode::kAlways;
   expected.promises = args[0] == "WAITAOF" && (expected.any || reply == "*2\r\n:1\r\n:0\r\n");

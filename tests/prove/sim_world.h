@@ -108,6 +108,7 @@ class World {
     bool wrote = false;     // it acknowledges a batch
     bool gated = false;     // it waits until what it shows is durable
     bool promises = false;  // WAITAOF: holds whatever the sync mode
+    bool stream = false;
     bool scan = false;
   };
   struct Client {
@@ -134,7 +135,6 @@ class World {
   void deliver(Client* client, size_t n);
   void take(Client* client, size_t n);
   void received(Client* client);
-  bool accept_reply(Client* client, std::string_view bytes);
   void acknowledged(Client* client, const Expected& reply, std::string_view bytes);
   void fence_reply(Client* client);
   void disconnect(Client* client, uint64_t how);
@@ -159,6 +159,7 @@ class World {
   void lose(uint64_t how, Random* random);
   void restart(Random* random);
   Status open_core(Random* random);
+  void meet_loading(Random* random);
   void check_recovered(Random* random);
   void compare_all();
   void ask(const std::vector<std::string>& args);
