@@ -124,7 +124,8 @@ class ModelRun {
   std::string reply;  // RESP
   // For replies that are not one text: says what is wrong with the real one ("": nothing).
   std::function<std::string(std::string_view reply)> check;
-  uint64_t count_slack = 0;  // how many keys DBSIZE may count twice
+  uint64_t count_slack = 0;   // how many keys DBSIZE may count twice
+  bool expired_gone = false;  // the active expiry has had its time: DBSIZE counts none of them
 
   // Null if the key is not there.
   const Slot* find(std::string_view key) { return find(session.db, key); }

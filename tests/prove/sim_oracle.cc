@@ -69,6 +69,7 @@ void World::judge(Client* client, const CommandRow& row, const std::vector<std::
                   std::string_view reply, RunResult result, Sequence before, Sequence after) {
   ModelRun run(model_, client->session, args, now_ms);
   if (args[0] == "DBSIZE") run.count_slack = core_->engine()->stats().blind_records;
+  run.expired_gone = time_stands_;
   row.run(run);
   std::string wrong;
   if (result == RunResult::kDone) {

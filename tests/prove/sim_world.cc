@@ -220,7 +220,7 @@ void World::set_fault(uint64_t which, uint64_t nth) {
 // The wall clock stands still while a command waits for something: its own time is frozen then, and a key
 // that expires meanwhile may go or stay for it, which the model cannot tell.
 void World::advance(int64_t us) {
-  clock_.advance_us(us, core_->clients().parked() == 0);
+  clock_.advance_us(us, !time_stands_ && core_->clients().parked() == 0);
   host_->run_timers();
   if (int64_t now = clock_.monotonic_us(); now >= next_tick_us_) {
     next_tick_us_ = now + kTickUs;

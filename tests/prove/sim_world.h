@@ -167,6 +167,7 @@ class World {
   template <class Done>
   bool pump(Done done, int limit);
   void rest(bool compare);
+  void compare_counts();
   void shut_down(uint64_t seed);
 
   Random random_;
@@ -183,9 +184,10 @@ class World {
   Client checker_;
 
   Model model_;
-  uint64_t must_have_ = 0;   // the newest batch somebody was promised or shown
-  bool disturbed_ = false;   // calls fail, or may have failed: refusals are right
-  uint64_t crash_seed_ = 0;  // for a crash that comes in the middle of something
+  uint64_t must_have_ = 0;    // the newest batch somebody was promised or shown
+  bool time_stands_ = false;  // nothing expires, and what has expired was removed
+  bool disturbed_ = false;    // calls fail, or may have failed: refusals are right
+  uint64_t crash_seed_ = 0;   // for a crash that comes in the middle of something
   std::string complaint_;
   uint64_t hash_ = 0;
   std::vector<uint64_t> ran_;  // beside all_commands()
