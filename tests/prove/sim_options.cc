@@ -62,6 +62,7 @@ void draw_life(Random& random, WorldOptions* options) {
   engine.filter_bits_per_key = random.one_in(4) ? 0 : 10;
   engine.compression = random.one_in(2) ? Compression::kNone : Compression::kLz4;
   engine.bottom_compression = random.one_in(2) ? Compression::kNone : Compression::kZstd;
+  engine.table_cache_files = pick(random, {1, 4, 1000});
   engine.random_miss_one_in = random.one_in(2) ? 0 : 2 + static_cast<uint32_t>(random.below(20));
   uint64_t mode = random.below(12);
   engine.sync = mode == 0 ? SyncMode::kNo : mode == 1 ? SyncMode::kEverySecond : SyncMode::kAlways;
