@@ -55,6 +55,8 @@ class Host {
     (void)client;
     after_ms(ms, std::move(call));
   }
+  // The client is gone: so is what waits for it.
+  virtual void client_gone(uint64_t client) { (void)client; }
   virtual int64_t uptime_s() const = 0;
 };
 

@@ -19,7 +19,6 @@ constexpr int64_t kPeakSampleUs = 1'000'000;
 constexpr size_t kCompletionsPerSlice = 64;
 constexpr int64_t kCompletionsUs = 200;
 constexpr uint64_t kShutdownLimitMs = 30'000;
-constexpr int64_t kDrainUs = 1'000'000;
 // What the arguments of the smallest server may be long at least.
 constexpr uint64_t kLeastMaxBulk = 64 * 1024;
 // A reply that is not streamed: one client's part of the memory of all.
@@ -49,7 +48,7 @@ Server::Server(Configuration configuration, MemoryPlan plan, uint64_t open_files
       clock_(clock),
       started_us_(clock.monotonic_us()),
       run_id_(hex_id(random_seed_from_os())),
-      clients_(*this, clock) {
+      core_(*this, clock, random_seed_from_os(), [this] { uv_async_send(&completions_async_); }) {
   VARVE_CHECK(uv_loop_init(&loop_) == 0);
   auto init = [this](auto& handle) { handle.data = this; };
   uv_async_init(&loop_, &completions_async_,
@@ -70,18 +69,13 @@ Server::Server(Configuration configuration, MemoryPlan plan, uint64_t open_files
   pool.notify = [this] { uv_async_send(&completions_async_); };
   executor_ = std::make_unique<ThreadExecutor>(pool);
   checkpoints_ = std::make_unique<Checkpoints>(fs_, *executor_, clock_);
-  Host& host = *this;
-  dispatcher_ = std::make_unique<Dispatcher>(host, clock_, random_seed_from_os());
   update_limits();
 }
 
 Server::~Server() {
   listeners_.clear();
-  clients_.close_all("server stops");
-  dispatcher_->detach();
-  engine_.reset();
+  core_.stop();
   executor_.reset();  // finishes what is under way: its callbacks still find everything else
-  dispatcher_.reset();
   for (Timer* timer : timers_)
     uv_close(reinterpret_cast<uv_handle_t*>(&timer->handle),
              [](uv_handle_t* h) { delete static_cast<Timer*>(h->data); });
@@ -147,7 +141,7 @@ void Server::accept(UvSocket* socket, Peer peer) {
   }
   auto transport = std::make_unique<UvTransport>(socket);
   UvTransport* raw = transport.get();
-  Connection* connection = clients_.add(std::move(transport), std::move(peer));
+  Connection* connection = core_.clients().add(std::move(transport), std::move(peer));
   if (connection != nullptr) raw->set_connection(connection);
 }
 
@@ -158,39 +152,19 @@ void Server::open_engine() {
   options.executor = executor_.get();
   options.clock = &clock_;
   options.random_seed = random_seed_from_os();
-  options.application = kEntryFormatName;
-  options.inspector = &inspector_;
   opening_since_s_ = clock_.now_us() / 1'000'000;
-  Engine::open(options, [this](Result<std::unique_ptr<Engine>> engine) { engine_opened(std::move(engine)); });
+  core_.open(options, [this](const Status& status) { engine_opened(status); });
 }
 
-void Server::engine_opened(Result<std::unique_ptr<Engine>> engine) {
-  if (!engine) {
-    log_warning("{} cannot be opened: {}", config().dir, engine.status().to_string());
+void Server::engine_opened(const Status& status) {
+  if (!status.ok()) {
+    log_warning("{} cannot be served: {}", config().dir, status.to_string());
     exit_code_ = 1;
     return stop();
   }
-  engine_ = engine.take();
-  checkpoints_->opened(engine_->last_sequence());
-  engine_->set_on_durable([this](Sequence) { update_gate(); });
-  engine_->set_on_admission_change([this] { clients_.admission_changed(); });
-  engine_->set_on_fenced([this](const Status& reason) {
-    log_warning(
-        "the log cannot be synced, nothing is acknowledged any more: {}. Durable data stays readable; repair "
-        "the "
-        "disk and restart",
-        reason.to_string());
-    clients_.fence(engine_->durable_sequence(), reason.message());
-  });
-  if (Status attached = dispatcher_->attach(engine_.get()); !attached.ok()) {
-    log_warning("{} cannot be served: {}", config().dir, attached.to_string());
-    exit_code_ = 1;
-    return stop();
-  }
-  stage_ = Stage::kServing;
-  update_gate();
-  if (shutting_down_) return advance_shutdown();
-  EngineStats stats = engine_->stats();
+  EngineStats stats = core_.engine()->stats();
+  checkpoints_->opened(stats.last_sequence);
+  if (shutting_down_) return core_.advance_shutdown();
   log_notice("ready: {} tables, {} MB, opened in {} ms ({} log batches replayed)", stats.tables,
              stats.table_bytes >> 20, stats.recovery_us / 1000, stats.recovered_batches);
 }
@@ -202,80 +176,51 @@ int Server::run() {
 
 // --- the turn ---
 
-RunResult Server::run(ClientState& client, Invocation& invocation, OutputBuffer& out) {
-  return dispatcher_->run(client, invocation, out);
-}
-
-size_t Server::probe(const ClientState& client, const std::vector<std::string_view>& args, ReadContext& read,
-                     size_t keys_max) {
-  return dispatcher_->probe(client, args, read, keys_max);
-}
-
-void Server::client_gone(uint64_t id) {
-  drop_timer(id);
-  if (dispatcher_) dispatcher_->client_gone(id);
-}
-
-void Server::fetch(ReadContext& read, std::function<void()> done) {
-  engine_->fetch(read, std::move(done));
-}
-
-void Server::end_of_turn() {
-  if (engine_ && stage_ < Stage::kClosing) engine_->end_of_turn();
-}
-
 // Once a turn, right before the loop looks for new events (and perhaps sleeps).
 void Server::prepare_turn() {
-  if (stage_ == Stage::kStopped) return;
-  clients_.end_of_turn();
+  if (stopped_) return;
+  core_.turn();
   if (!shutdown_reason_.empty()) begin_shutdown(std::exchange(shutdown_reason_, {}));
-  if (shutting_down_) advance_shutdown();
-  if (stage_ == Stage::kStopped) return;
+  core_.advance_shutdown();
+  if (core_.drained()) {
+    if (!core_.shutdown_status().ok()) exit_code_ = 1;
+    log_notice("everything is on disk, bye");
+    return stop();
+  }
 
-  if (int64_t at = clients_.wake_at_us(); at != 0) {
+  if (int64_t at = core_.clients().wake_at_us(); at != 0) {
     int64_t us = std::max<int64_t>(0, at - clock_.monotonic_us());
     uv_timer_start(
         &wake_timer_, [](uv_timer_t*) {}, static_cast<uint64_t>(us + 999) / 1000, 0);
   } else {
     uv_timer_stop(&wake_timer_);
   }
-  if (clients_.has_work())
+  if (core_.clients().has_work())
     uv_idle_start(&busy_, [](uv_idle_t*) {});
   else
     uv_idle_stop(&busy_);
 }
 
 void Server::run_completions() {
-  if (stage_ == Stage::kStopped) return;
+  if (stopped_) return;
   int64_t deadline = clock_.monotonic_us() + kCompletionsUs;
   while (executor_->run_completions(kCompletionsPerSlice) == kCompletionsPerSlice) {
-    if (stage_ == Stage::kStopped) return;
+    if (stopped_) return;
     if (clock_.monotonic_us() < deadline) continue;
     uv_async_send(&completions_async_);
     return;
   }
 }
 
-// Everything up to the durable sequence may leave; with everysec and no, everything.
-void Server::update_gate() {
-  if (!engine_) return;
-  bool gated = config().appendfsync == SyncMode::kAlways || clients_.fenced();
-  clients_.release(gated ? engine_->durable_sequence() : Clients::kEverything);
-}
-
 void Server::tick() {
-  if (stage_ == Stage::kStopped) return;
-  if (engine_ && stage_ < Stage::kClosing) {
-    engine_->tick();
-    if (stage_ == Stage::kServing) dispatcher_->tick();
-  }
-  clients_.tick();
+  if (stopped_) return;
+  core_.tick();
   for (const auto& listener : listeners_) listener->tick();
   sample_peak();
   int64_t now = clock_.monotonic_us();
-  ops_rate_.sample(now, dispatcher_->commands_processed());
-  input_rate_.sample(now, clients_.stats().net_in);
-  output_rate_.sample(now, clients_.stats().net_out);
+  ops_rate_.sample(now, core_.dispatcher().commands_processed());
+  input_rate_.sample(now, core_.clients().stats().net_in);
+  output_rate_.sample(now, core_.clients().stats().net_out);
 }
 
 // Not at every tick: asking the allocator makes it add up all its arenas.
@@ -349,7 +294,7 @@ void Server::begin_shutdown(const std::string& reason) {
   shutting_down_ = true;
   log_notice("{}: shutting down", reason);
   listeners_.clear();
-  clients_.finish_all();
+  core_.shut_down();
   uv_timer_start(
       &shutdown_timer_,
       [](uv_timer_t*) {
@@ -359,39 +304,8 @@ void Server::begin_shutdown(const std::string& reason) {
       kShutdownLimitMs, 0);
 }
 
-void Server::advance_shutdown() {
-  if (stage_ == Stage::kServing) {
-    stage_ = Stage::kSyncing;
-    engine_->sync([this](const Status& synced) {
-      if (!synced.ok()) {
-        log_warning("the last writes are not durable: {}", synced.to_string());
-        exit_code_ = 1;
-      }
-      stage_ = Stage::kSynced;
-      uv_async_send(&completions_async_);  // one more turn
-    });
-    engine_->end_of_turn();
-  }
-  if (stage_ == Stage::kSynced) {
-    update_gate();
-    clients_.end_of_turn();  // what has become durable is sent
-    dispatcher_->detach();
-    stage_ = Stage::kClosing;
-    engine_->close([this](const Status& closed) {
-      if (!closed.ok()) log_warning("the engine was not closed cleanly: {}", closed.to_string());
-      stage_ = Stage::kClosed;
-      drained_by_us_ = clock_.monotonic_us() + kDrainUs;
-      uv_async_send(&completions_async_);
-    });
-  }
-  if (stage_ == Stage::kClosed && (clients_.all_idle() || clock_.monotonic_us() >= drained_by_us_)) {
-    log_notice("everything is on disk, bye");
-    stop();
-  }
-}
-
 void Server::stop() {
-  stage_ = Stage::kStopped;
+  stopped_ = true;
   uv_stop(&loop_);
 }
 
@@ -424,8 +338,8 @@ void Server::update_limits() {
         "reserved for the log and jobs and {} for tables",
         limits.maxclients, config().maxclients, open_files_, files.reserved, files.tables);
   }
-  if (engine_ && stage_ < Stage::kClosing) engine_->set_table_cache_files(files.tables);
-  clients_.set_limits(limits);
+  if (Engine* engine = core_.engine()) engine->set_table_cache_files(files.tables);
+  core_.clients().set_limits(limits);
 }
 
 std::vector<std::pair<std::string, std::string>> Server::config_get(std::string_view pattern) {
@@ -443,12 +357,11 @@ Status Server::config_set(const std::vector<std::pair<std::string, std::string>>
   // From here on nothing can fail.
   set_log_level(config().loglevel);
   update_limits();
-  if (engine_ && stage_ < Stage::kClosing) {
-    if (plan_.memtable != plan_before.memtable) engine_->set_memtable_size(plan_.memtable);
-    if (plan_.block_cache != plan_before.block_cache) engine_->set_block_cache_size(plan_.block_cache);
-    if (config().appendfsync != engine_->options().sync) engine_->set_sync_mode(config().appendfsync);
+  if (Engine* engine = core_.engine()) {
+    if (plan_.memtable != plan_before.memtable) engine->set_memtable_size(plan_.memtable);
+    if (plan_.block_cache != plan_before.block_cache) engine->set_block_cache_size(plan_.block_cache);
   }
-  update_gate();
+  core_.set_sync_mode(config().appendfsync);
   return Status();
 }
 
@@ -480,8 +393,8 @@ void Server::config_rewrite(std::function<void(Status)> done) {
 }
 
 void Server::checkpoint(std::function<void(Status)> done) {
-  if (!engine_ || stage_ != Stage::kServing) return done(Status::busy("the data is not open"));
-  checkpoints_->start(*engine_, checkpoint_path(config()), config().checkpoint_keep, std::move(done));
+  if (core_.stage() != Core::Stage::kServing) return done(Status::busy("the data is not open"));
+  checkpoints_->start(*core_.engine(), checkpoint_path(config()), config().checkpoint_keep, std::move(done));
 }
 
 }  // namespace varve

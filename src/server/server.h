@@ -1,7 +1,7 @@
-// server.h: the process: loop, listeners, engine, dispatcher and clients, from start to shutdown.
+// server.h: the process: loop, listeners, settings and signals around a Core, from start to shutdown.
 //
 //   start()    listens at once; commands get -LOADING until the engine has recovered
-//   a turn     poll (input, accepted connections, completions, timers) → prepare: Clients::end_of_turn()
+//   a turn     poll (input, accepted connections, completions, timers) → prepare: Core::turn()
 //   shutdown   no more input → log synced, replies sent → engine closed → sockets closed → the loop ends
 //
 // The loop thread owns everything here. Workers wake it by one uv_async_t; completions are finished in
@@ -18,20 +18,17 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "command/dispatcher.h"
-#include "keyspace/entry_format.h"
-#include "lsm/engine.h"
 #include "os/worker_pool.h"
 #include "server/checkpoints.h"
-#include "server/clients.h"
 #include "server/config.h"
+#include "server/core.h"
 #include "server/descriptor_plan.h"
 #include "server/info.h"
 #include "server/listener.h"
 
 namespace varve {
 
-class Server final : private Host, private Backend {
+class Server final : private Host {
  public:
   // `open_files`: the process's limit of descriptors.
   Server(Configuration configuration, MemoryPlan plan, uint64_t open_files, FileSystem& fs, Clock& clock);
@@ -51,8 +48,8 @@ class Server final : private Host, private Backend {
   const std::string& password() const override { return config().requirepass; }
   uint32_t databases() const override { return config().databases; }
   uint64_t max_bulk() const override { return config().proto_max_bulk_len; }
-  std::vector<const ClientState*> clients() override { return clients_.states(); }
-  bool kill_client(uint64_t id) override { return clients_.kill(id, clients_.current()); }
+  std::vector<const ClientState*> clients() override { return core_.clients().states(); }
+  bool kill_client(uint64_t id) override { return core_.clients().kill(id, core_.clients().current()); }
   std::string info(const std::vector<std::string>& sections) override;
   void shutdown(bool now, bool force) override;
   void checkpoint(std::function<void(Status)> done) override;
@@ -61,15 +58,8 @@ class Server final : private Host, private Backend {
   uint64_t max_reply() const override;
   void after_ms(int64_t ms, std::function<void()> call) override;
   void after_ms_for(uint64_t client, int64_t ms, std::function<void()> call) override;
+  void client_gone(uint64_t id) override { drop_timer(id); }
   int64_t uptime_s() const override { return (clock_.monotonic_us() - started_us_) / 1'000'000; }
-
-  // Backend
-  RunResult run(ClientState& client, Invocation& invocation, OutputBuffer& out) override;
-  size_t probe(const ClientState& client, const std::vector<std::string_view>& args, ReadContext& read,
-               size_t keys_max) override;
-  void client_gone(uint64_t id) override;
-  void fetch(ReadContext& read, std::function<void()> done) override;
-  void end_of_turn() override;
 
   const Config& config() const { return configuration_.values(); }
   DescriptorPlan descriptors(const Config& config) const;
@@ -78,15 +68,13 @@ class Server final : private Host, private Backend {
   Status listen();
   void accept(UvSocket* socket, Peer peer);
   void open_engine();
-  void engine_opened(Result<std::unique_ptr<Engine>> engine);
-  void update_gate();
+  void engine_opened(const Status& status);
   void prepare_turn();
   void run_completions();
   void tick();
   void sample_peak();
   void on_signal(int number);
   void begin_shutdown(const std::string& reason);
-  void advance_shutdown();
   void stop();
   InfoData gather_info();
 
@@ -115,28 +103,14 @@ class Server final : private Host, private Backend {
   std::unordered_set<Timer*> timers_;
   std::unordered_map<uint64_t, Timer*> client_timers_;  // those of suspended commands
 
-  Clients clients_;
   std::unique_ptr<ThreadExecutor> executor_;
-  std::unique_ptr<Dispatcher> dispatcher_;
-  KeyspaceInspector inspector_;
-  std::unique_ptr<Engine> engine_;
+  Core core_;
   std::unique_ptr<Checkpoints> checkpoints_;
   std::vector<std::unique_ptr<Listener>> listeners_;
 
-  // Rises only.
-  enum class Stage : uint8_t {
-    kLoading,  // the engine is being opened
-    kServing,
-    kSyncing,  // shutting down: the log is being synced, what was acknowledged is sent
-    kSynced,
-    kClosing,  // the engine waits for its jobs
-    kClosed,   // sockets are being drained
-    kStopped,
-  };
-  Stage stage_ = Stage::kLoading;
+  bool stopped_ = false;
   bool shutting_down_ = false;
   std::string shutdown_reason_;  // asked for, to begin at the end of this turn
-  int64_t drained_by_us_ = 0;
   int64_t opening_since_s_ = 0;
   int exit_code_ = 0;
   bool rewriting_ = false;  // the configuration file

@@ -13,9 +13,9 @@
 namespace varve {
 
 void Server::reset_stats() {
-  dispatcher_->reset_stats();
-  clients_.reset_stats();
-  if (engine_ && stage_ < Stage::kClosing) engine_->reset_stats();
+  core_.dispatcher().reset_stats();
+  core_.clients().reset_stats();
+  if (Engine* engine = core_.engine()) engine->reset_stats();
 }
 
 std::string Server::info(const std::vector<std::string>& sections) {
@@ -35,13 +35,13 @@ InfoData Server::gather_info() {
   data.now_us = clock_.now_us();
   data.uptime_s = uptime_s();
 
-  data.connected_clients = clients_.count();
-  data.maxclients = clients_.limits().maxclients;
-  for (const ClientState* client : clients_.states()) {
+  data.connected_clients = core_.clients().count();
+  data.maxclients = core_.clients().limits().maxclients;
+  for (const ClientState* client : core_.clients().states()) {
     data.max_input_buffer = std::max(data.max_input_buffer, client->query_buffer + client->query_buffer_free);
     data.max_output_buffer = std::max(data.max_output_buffer, client->output_memory);
   }
-  data.blocked_clients = clients_.parked();
+  data.blocked_clients = core_.clients().parked();
 
   data.plan = plan_;
   data.used_memory = allocated_memory();
@@ -49,11 +49,11 @@ InfoData Server::gather_info() {
   data.used_memory_peak = peak_memory_ = std::max(peak_memory_, data.used_memory);
   data.resident = resident_memory();
   data.system_memory = machine_memory();
-  data.clients_memory = clients_.memory_used();
-  data.commands_memory = dispatcher_->memory_used();
+  data.clients_memory = core_.clients().memory_used();
+  data.commands_memory = core_.dispatcher().memory_used();
   data.allocator = allocator_name();
 
-  data.loading = stage_ == Stage::kLoading;
+  data.loading = core_.stage() == Core::Stage::kLoading;
   data.loading_start_s = opening_since_s_;
   data.sync = config().appendfsync;
   data.checkpoint_running = checkpoints_->running();
@@ -63,19 +63,19 @@ InfoData Server::gather_info() {
   data.checkpoint_running_s = checkpoints_->running_s();
   data.checkpoints = checkpoints_->count();
 
-  const ClientsStats& stats = clients_.stats();
+  const ClientsStats& stats = core_.clients().stats();
   data.connections_received = stats.accepted;
-  data.commands_processed = dispatcher_->commands_processed();
+  data.commands_processed = core_.dispatcher().commands_processed();
   data.rejected_connections = stats.rejected;
   data.net_input_bytes = stats.net_in;
   data.net_output_bytes = stats.net_out;
   data.ops_per_second = ops_rate_.per_second();
   data.input_kbps = input_rate_.per_second() / 1024;
   data.output_kbps = output_rate_.per_second() / 1024;
-  data.expired_keys = dispatcher_->expired_keys();
-  data.keyspace_hits = dispatcher_->keyspace_hits();
-  data.keyspace_misses = dispatcher_->keyspace_misses();
-  data.error_replies = dispatcher_->error_replies() + stats.protocol_errors;
+  data.expired_keys = core_.dispatcher().expired_keys();
+  data.keyspace_hits = core_.dispatcher().keyspace_hits();
+  data.keyspace_misses = core_.dispatcher().keyspace_misses();
+  data.error_replies = core_.dispatcher().error_replies() + stats.protocol_errors;
   data.reads_processed = stats.reads;
   data.writes_processed = stats.writes;
   data.faulted_runs = stats.faults;
@@ -87,10 +87,10 @@ InfoData Server::gather_info() {
   data.cpu_sys_main_thread = cpu.sys_main_thread;
   data.cpu_user_main_thread = cpu.user_main_thread;
 
-  data.commandstats = dispatcher_->commandstats_text();
-  data.errorstats = dispatcher_->errorstats_text();
-  data.keyspace = dispatcher_->keyspace_text();
-  if (engine_ && stage_ < Stage::kClosing) data.engine = engine_->stats();
+  data.commandstats = core_.dispatcher().commandstats_text();
+  data.errorstats = core_.dispatcher().errorstats_text();
+  data.keyspace = core_.dispatcher().keyspace_text();
+  if (Engine* engine = core_.engine()) data.engine = engine->stats();
   return data;
 }
 

@@ -9,23 +9,13 @@
 #include <utility>
 #include <vector>
 
-#include "base/clock.h"
 #include "command/dispatcher.h"
 #include "keyspace/entry_format.h"
 #include "support/crash_fs.h"
+#include "support/manual_clock.h"
 #include "support/sim_executor.h"
 
 namespace varve::test {
-
-class ManualClock final : public Clock {
- public:
-  int64_t now_us() override { return now_us_; }
-  int64_t monotonic_us() override { return now_us_; }
-  void advance_ms(int64_t ms) { now_us_ += ms * 1000; }
-
- private:
-  int64_t now_us_ = 1'700'000'000'000'000;
-};
 
 // What commands ask of their process, with as little behind it as they need.
 class PlainHost final : public Host {

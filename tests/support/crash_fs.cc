@@ -174,6 +174,15 @@ void CrashFs::crash(const CrashPolicy& policy, uint64_t seed) {
   std::lock_guard<std::mutex> hold(mutex_);
   used_ = std::make_shared<uint64_t>(0);  // dead handles go on counting in the old one
   root_ = tree_after_crash(*root_, policy, seed, options_.block_size, used_);
+  new_life();
+}
+
+void CrashFs::kill_process() {
+  std::lock_guard<std::mutex> hold(mutex_);
+  new_life();
+}
+
+void CrashFs::new_life() {
   ++life_;
   crashed_ = false;
   std::erase_if(faults_, [](const Armed& armed) {
@@ -199,6 +208,11 @@ void CrashFs::add_fault(Fault fault) {
   std::lock_guard<std::mutex> hold(mutex_);
   VARVE_CHECK(fault.nth > 0);
   faults_.push_back({std::move(fault)});
+}
+
+std::map<std::pair<Fault::Kind, Call>, uint64_t> CrashFs::fired() const {
+  std::lock_guard<std::mutex> hold(mutex_);
+  return fired_;
 }
 
 void CrashFs::clear_faults() {
@@ -242,6 +256,7 @@ CrashFs::Verdict CrashFs::enter(Call call, const std::string& path, const std::s
     ++armed.seen;
     if (armed.seen < fault.nth || (armed.seen > fault.nth && fault.once) || verdict.fails()) continue;
     ++faults_fired_;
+    ++fired_[{fault.kind, call}];
     verdict.kind = fault.kind;
     if (fault.kind == Fault::Kind::kCrash) crashed_ = true;
   }
@@ -308,13 +323,18 @@ Result<std::unique_ptr<ReadFile>> CrashFs::open_read(const std::string& path) {
   return std::unique_ptr<ReadFile>(new Reader(this, path, *file));
 }
 
+Status CrashFs::out_of_space(Call call, const std::string& path, uint64_t at) {
+  ++fired_[{Fault::Kind::kNoSpace, call}];
+  return Status::no_space("{}: {} at {}: No space left on device", path, call_name(call), at);
+}
+
 // For create, create_dir, link.
 Status CrashFs::add_node(Call call, const std::string& path, const Verdict& verdict, MemNodePtr node) {
   if (!verdict.takes_effect()) return verdict.outcome(call, path);
   auto place = walk(path, call);
   if (!place) return place.status();
   if (place->node) return Status::invalid_argument("{}: {}: File exists", path, call_name(call));
-  if (space_left() == 0) return Status::no_space("{}: {}: No space left on device", path, call_name(call));
+  if (space_left() == 0) return out_of_space(call, path);
   place->dir->change({}, place->name, std::move(node));
   return verdict.outcome(call, path);
 }
@@ -349,7 +369,7 @@ Status CrashFs::write(MemFile* file, const std::string& path, uint64_t life, uin
   if (full) bytes = bytes.substr(0, size + left > offset ? size + left - offset : 0);
   file->write(offset, bytes);
   if (verdict.fails()) return verdict.outcome(Call::kWrite, path);
-  if (full) return Status::no_space("{}: write at {}: No space left on device", path, offset + bytes.size());
+  if (full) return out_of_space(Call::kWrite, path, offset + bytes.size());
   return Status();
 }
 
@@ -461,7 +481,7 @@ Status CrashFs::truncate(const std::string& path, uint64_t size) {
   if (!file) return file.status();
   const uint64_t before = (*file)->content().size();
   if (size > before && size - before > space_left()) {
-    return Status::no_space("{}: truncate at {}: No space left on device", path, size);
+    return out_of_space(Call::kTruncate, path, size);
   }
   (*file)->truncate(size);
   return verdict.outcome(Call::kTruncate, path);

@@ -89,6 +89,10 @@ class CrashFs final : public FileSystem {
 
   // Power cut and restart. Clears a crash fault that fired; other faults, counts and the space limit stay.
   void crash(const CrashPolicy& policy, uint64_t seed);
+  // kill -9: the process is gone, the machine is not. Open handles are dead and locks are free, but what was
+  // written and not synced is in the page cache still, for a later power cut to take. Clears a crash fault
+  // that fired, like crash().
+  void kill_process();
   // The file system such a crash would leave, as another object; this one goes on.
   std::unique_ptr<CrashFs> crashed_copy(const CrashPolicy& policy, uint64_t seed) const;
   // A crash fault has fired and crash() was not called yet.
@@ -97,6 +101,8 @@ class CrashFs final : public FileSystem {
   void add_fault(Fault fault);
   void clear_faults();  // not a crash that has fired
   uint64_t faults_fired() const;
+  // By what failed and how; calls that met the end of the space (set_space) count as kNoSpace.
+  std::map<std::pair<Fault::Kind, Call>, uint64_t> fired() const;
   // Calls so far; with no kind, all of them.
   uint64_t calls(std::optional<Call> call = {}) const;
   uint64_t changes() const;  // calls that are is_change()
@@ -167,6 +173,8 @@ class CrashFs final : public FileSystem {
   };
 
   // All of these with mutex_ held.
+  void new_life();
+  Status out_of_space(Call call, const std::string& path, uint64_t at = 0);
   Verdict enter(Call call, const std::string& path, const std::string& other = {});
   Verdict enter_handle(Call call, const std::string& path, uint64_t life);
   static std::vector<std::string> split_path(const std::string& path);
@@ -192,6 +200,7 @@ class CrashFs final : public FileSystem {
     std::atomic<uint64_t> most = 0;
   };
   std::shared_ptr<OpenReaders> open_readers_ = std::make_shared<OpenReaders>();
+  std::map<std::pair<Fault::Kind, Call>, uint64_t> fired_;
   std::array<uint64_t, kCallCount> calls_ = {};
   uint64_t space_ = UINT64_MAX;
   std::map<std::string, uint64_t> locks_;  // held path -> the holder's number

@@ -23,6 +23,12 @@ SimExecutor::~SimExecutor() {
   while (pending_ > 0) wait_completions();
 }
 
+bool SimExecutor::has_slow_lane() const {
+  auto slower = [](const LaneState& a, const LaneState& b) { return a.weight < b.weight; };
+  auto [least, most] = std::minmax_element(lanes_.begin(), lanes_.end(), slower);
+  return most->weight >= 32 * least->weight;
+}
+
 void SimExecutor::submit_job(Lane lane, std::unique_ptr<Job> job) {
   ++pending_;
   lanes_[static_cast<size_t>(lane)].waiting.push_back({lane, ++submitted_, std::move(job)});

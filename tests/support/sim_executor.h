@@ -47,6 +47,8 @@ class SimExecutor final : public Executor {
   void drop_all();
 
   uint64_t steps() const { return steps_; }
+  // Some lane gets its turn far less often than another one.
+  bool has_slow_lane() const;
   // With keep_history: "run read 3", "arrive read 3", "finish read 3", a line each. Numbers count
   // submissions.
   const std::string& history() const { return history_; }

@@ -525,4 +525,41 @@ TEST_CASE("replace_whole leaves the old bytes or the new ones, wherever the powe
   CHECK(seen.size() == 2);
 }
 
+TEST_CASE("crash_fs: a killed process leaves the page cache, which a later power cut takes") {
+  CrashFs files;
+  REQUIRE(files.create_dir("/d").ok());
+  auto file = files.create("/d/f");
+  REQUIRE(file.ok());
+  REQUIRE((*file)->write_at(0, "synced").ok());
+  REQUIRE((*file)->sync().ok());
+  REQUIRE(files.sync_dir("/d").ok());
+  REQUIRE(files.sync_dir("/").ok());
+  REQUIRE((*file)->write_at(0, "cached").ok());
+  auto lock = files.lock("/d/LOCK");
+  REQUIRE(lock.ok());
+
+  files.kill_process();
+  CHECK(files.contents("/d/f") == "cached");
+  CHECK(!(*file)->write_at(0, "zombie").ok());
+  CHECK(files.contents("/d/f") == "cached");
+  CHECK(files.lock("/d/LOCK").ok());
+
+  files.crash(CrashPolicy::drop_all(), 1);
+  CHECK(files.contents("/d/f") == "synced");
+}
+
+TEST_CASE("crash_fs: tells which calls failed and how") {
+  CrashFs files;
+  files.add_fault({.kind = Fault::Kind::kIoError, .call = Call::kCreate});
+  CHECK(!files.create("/a").ok());
+  files.set_space(2);
+  auto file = files.create("/a");
+  REQUIRE(file.ok());
+  CHECK(!(*file)->write_at(0, "abc").ok());
+  auto fired = files.fired();
+  CHECK(fired.size() == 2);
+  CHECK(fired[{Fault::Kind::kIoError, Call::kCreate}] == 1);
+  CHECK(fired[{Fault::Kind::kNoSpace, Call::kWrite}] == 1);
+}
+
 }  // namespace varve::test

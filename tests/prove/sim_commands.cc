@@ -1,0 +1,89 @@
+#include "prove/sim_commands.h"
+
+#include <fmt/format.h>
+
+#include <cctype>
+
+namespace varve::prove {
+
+std::string Draw::key() {
+  // A few hot keys, and a shared prefix as real keys have.
+  uint64_t n = random.one_in(3) ? random.below(options.hot_keys) : random.below(options.keys);
+  return fmt::format("key:{:05}", n);
+}
+
+std::string Draw::number_key() {
+  return random.one_in(10) ? key() : fmt::format("number:{}", random.below(1 + options.keys / 8));
+}
+
+std::string Draw::value() {
+  std::string value = fmt::format("<{}>", ++tag_);
+  uint64_t size = random.below(options.value_size + 1);
+  if (options.large_one_in > 0 && random.one_in(options.large_one_in)) size = 4000 + random.below(30'000);
+  if (options.huge_one_in > 0 && random.one_in(options.huge_one_in)) size = (1 << 20) + random.below(1 << 19);
+  char filler = static_cast<char>('a' + random.below(26));
+  value.append(size, filler);
+  // Long ones must show which part of them is where.
+  for (size_t at = 4096; at < value.size(); at += 4096) value[at] = static_cast<char>('A' + at / 4096 % 26);
+  return value;
+}
+
+std::string Draw::integer() {
+  return std::to_string(static_cast<int64_t>(random.below(2000)) - 1000);
+}
+
+const std::vector<CommandRow>& all_commands() {
+  static const std::vector<CommandRow> rows = [] {
+    std::vector<CommandRow> all;
+    add_string_rows(&all);
+    add_key_rows(&all);
+    add_scan_rows(&all);
+    add_connection_rows(&all);
+    return all;
+  }();
+  return rows;
+}
+
+const CommandRow* find_command(std::string_view name) {
+  static const auto by_name = [] {
+    std::unordered_map<std::string_view, const CommandRow*> map;
+    for (const CommandRow& row : all_commands()) map[row.name] = &row;
+    return map;
+  }();
+  auto at = by_name.find(name);
+  return at == by_name.end() ? nullptr : at->second;
+}
+
+bool parse_number(std::string_view text, int64_t* value) {
+  if (!is_integer(text)) return false;
+  bool negative = text[0] == '-';
+  // Digits are drawn short: only their number could be too large.
+  __int128 sum = 0;
+  for (char c : text.substr(negative ? 1 : 0)) {
+    sum = sum * 10 + (c - '0');
+    if (sum > (__int128{1} << 64)) return false;
+  }
+  if (negative) sum = -sum;
+  if (sum > INT64_MAX || sum < INT64_MIN) return false;
+  *value = static_cast<int64_t>(sum);
+  return true;
+}
+
+bool is_integer(std::string_view text) {
+  std::string_view digits = text.starts_with('-') ? text.substr(1) : text;
+  if (digits.empty() || digits.size() > 19) return false;
+  for (char c : digits) {
+    if (c < '0' || c > '9') return false;
+  }
+  return digits[0] != '0' || text == "0";
+}
+
+bool same_word(std::string_view text, std::string_view upper) {
+  if (text.size() != upper.size()) return false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (std::toupper(static_cast<unsigned char>(text[i])) != upper[i]) return false;
+  }
+  return true;
+}
+
+}  // namespace varve::prove

@@ -1,0 +1,104 @@
+// What a command that ran must have answered and changed.
+#include <fmt/format.h>
+
+#include "base/checksum.h"
+#include "prove/sim_core.h"
+#include "prove/sim_resp.h"
+
+namespace varve::prove {
+namespace {
+
+std::string words(const std::vector<std::string>& args) {
+  std::string text;
+  for (const std::string& arg : args) text += (text.empty() ? "" : " ") + printable(arg, 60);
+  return text;
+}
+
+}  // namespace
+
+void World::fold(std::string_view bytes) {
+  hash_ = checksum(bytes, hash_);
+}
+
+// Refusals a command may get instead of being run, and when that is right.
+bool World::is_refusal(std::string_view reply) const {
+  if (reply.starts_with("-MISCONF ") || reply.starts_with("-ERR the data could not be read")) {
+    return disturbed_ || core_->clients().fenced();
+  }
+  if (reply.starts_with("-LOADING ")) return core_->stage() == Core::Stage::kLoading;
+  // A batch that the tiny log of this life could never hold.
+  if (reply.starts_with("-ERR a write of ")) return true;
+  return reply.starts_with("-ERR the server is shutting down") && core_->stage() > Core::Stage::kServing;
+}
+
+void World::executed(const ClientState& state, const Invocation& invocation, std::string_view reply,
+                     RunResult result, Sequence before, Sequence after) {
+  if (!ok()) return;
+  Client* client = client_of(state.id);
+  if (client == nullptr || client->sent.empty()) return complain("a command ran that nobody had sent");
+  std::vector<std::string>& args = client->sent.front();
+  if (result == RunResult::kFault || result == RunResult::kWait) {
+    if (!reply.empty() || before != after)
+      complain(fmt::format("{} did not finish but left something", words(args)));
+    return;
+  }
+  bool same = args.size() == invocation.args.size();
+  for (size_t i = 0; same && i < args.size(); ++i) same = args[i] == invocation.args[i];
+  if (!same) return complain(fmt::format("it was {}'s turn, {} ran", words(args), invocation.args[0]));
+  const CommandRow* row = find_command(args[0]);
+  if (row == nullptr) return complain("not in the table: " + args[0]);
+  if (client == &checker_)
+    count("compared");
+  else
+    ++ran_[static_cast<size_t>(row - all_commands().data())];
+  fold(args[0]);
+  fold(reply);
+  if (result == RunResult::kDone && is_refusal(reply)) {
+    count("refused");
+    if (before != after) return complain(fmt::format("{} was refused but wrote", words(args)));
+    client->expected.push_back({.bytes = std::string(reply)});
+    client->sent.pop_front();
+    return;
+  }
+  std::vector<std::string> taken = std::move(args);
+  client->sent.pop_front();
+  judge(client, *row, taken, invocation.now_ms, reply, result, before, after);
+}
+
+void World::judge(Client* client, const CommandRow& row, const std::vector<std::string>& args, int64_t now_ms,
+                  std::string_view reply, RunResult result, Sequence before, Sequence after) {
+  ModelRun run(model_, client->session, args, now_ms);
+  if (args[0] == "DBSIZE") run.count_slack = core_->engine()->stats().blind_records;
+  run.expired_gone = time_stands_;
+  row.run(run);
+  std::string wrong;
+  if (result == RunResult::kDone) {
+    if (run.check)
+      wrong = run.check(reply);
+    else if (reply != run.reply)
+      wrong = fmt::format("{} expected", printable(run.reply));
+  } else if (result == RunResult::kStream && !std::string_view(run.reply).starts_with(reply)) {
+    wrong = fmt::format("{} expected", printable(run.reply));
+  }
+  if (!wrong.empty())
+    return complain(fmt::format("{} answered {}: {}", words(args), printable(reply), wrong));
+  bool wrote = after != before;
+  if (model_.changed() && !wrote) return complain(fmt::format("{} changed nothing", words(args)));
+  if (wrote) {
+    model_.commit(after);
+    run.depends = model_.next_batch() - 1;
+  }
+  Expected expected;
+  expected.any = result == RunResult::kSuspended;
+  if (result == RunResult::kDone) expected.bytes = reply;
+  if (result == RunResult::kStream) expected.bytes = std::move(run.reply);
+  expected.depends = run.depends;
+  expected.stream = result == RunResult::kStream;
+  expected.wrote = wrote;
+  expected.gated = options_.engine.sync == SyncMode::kAlways;
+  expected.promises = args[0] == "WAITAOF" && (expected.any || reply == "*2\r\n:1\r\n:0\r\n");
+  expected.scan = args[0] == "SCAN";
+  client->expected.push_back(std::move(expected));
+}
+
+}  // namespace varve::prove
