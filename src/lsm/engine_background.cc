@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/plant.h"
 #include "lsm/engine_impl.h"
 
 namespace varve {
@@ -75,6 +76,13 @@ void Engine::Impl::submit_edit(VersionEdit edit, std::map<uint64_t, TableRef> ad
   edit.next_file_number = std::max(file_limit_, next_file_ + kFileNumberHeadroom);
   edit.durable_sequence = log_.durable();
   auto shared = std::make_shared<const VersionEdit>(edit);
+  if (planted(Plant::delete_inputs_early)) {
+    for (const VersionEdit::RemovedTable& removed : edit.removed) {
+      bool moved = std::any_of(edit.added.begin(), edit.added.end(),
+                               [&](const auto& a) { return a.meta.number == removed.number; });
+      if (!moved) (void)options_.fs->remove(join_path(options_.dir, table_file_name(removed.number)));
+    }
+  }
   manifest_.submit(std::move(edit), [this, shared, added = std::move(added), after = std::move(after)] {
     file_limit_ = std::max(file_limit_, *shared->next_file_number);
     for (const auto& [number, table] : added) tables_[number] = table;
@@ -240,7 +248,7 @@ void Engine::Impl::finish_flush(MergeOutput output, std::vector<std::shared_ptr<
     edit.garbage_removed.push_back(std::move(entry.second));
     return true;
   });
-  std::vector<LogSegment> retired = log_.retire(flushed);
+  std::vector<LogSegment> retired = log_.retire(planted(Plant::retire_log_early) ? log_.last() : flushed);
   for (const LogSegment& segment : retired) edit.log_removed.push_back(segment.number);
   flush_rate_ = average(flush_rate_, memory, now - started_us);
   counts_.flush_bytes_written += output.bytes_written;
@@ -319,7 +327,9 @@ void Engine::Impl::maybe_compact() {
   if (!manual_.empty() && level0_is_fine) return continue_manual();
   if (auto pick = pick_compaction(*version_, busy_, compaction_options()))
     return start_compaction(std::move(*pick));
-  if (!manual_.empty()) continue_manual();
+  if (!manual_.empty()) return continue_manual();
+  // What failed is not wanted any more (who had asked for it was told), so no success will come to clear it.
+  background_ok(Work::kCompaction);
 }
 
 void Engine::Impl::start_compaction(CompactionPick pick) {
@@ -489,6 +499,7 @@ void Engine::Impl::maybe_prepare_segment() {
   bool reuse = !free_segments_.empty();
   if (reuse) {
     segment.number = free_segments_.back().number;
+    if (planted(Plant::segment_keeps_identity)) segment.identity = free_segments_.back().identity;
     free_segments_.pop_back();
   } else {
     segment.number = next_file_++;

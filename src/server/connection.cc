@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/plant.h"
 #include "resp/reply.h"
 #include "server/clients.h"
 
@@ -13,6 +14,9 @@ namespace {
 
 constexpr size_t kKeptWhileBusy =
     64 * 1024;  // input kept of a client that is not served just now, before its socket waits
+// What one client may bring in a turn. The system's buffers hold megabytes, and libuv reads a socket many
+// times over before it looks at the next one.
+constexpr size_t kReadPerTurn = 128 * 1024;
 constexpr size_t kRoomMin = 16 * 1024;
 constexpr size_t kRoomMax = 256 * 1024;
 constexpr size_t kSpare = 64 * 1024;
@@ -61,6 +65,7 @@ bool Connection::unauthenticated() const {
 }
 
 uint64_t Connection::output_soft_limit() const {
+  if (planted(Plant::forget_output)) return UINT64_MAX;
   return unauthenticated() ? kUnauthenticatedOutputSoft : clients_.limits_.output_soft;
 }
 
@@ -101,6 +106,11 @@ void Connection::received(size_t n) {
   if (query_.capacity() > kSpare) clients_.input_grew(*this);
   if (!check_limits()) return;
   if (runnable()) clients_.enqueue(*this);
+  turn_bytes_ += n;
+  if (turn_bytes_ >= kReadPerTurn && reading_) {
+    reading_ = false;  // flush(), at the end of the turn, goes on
+    transport_->set_reading(false);
+  }
   clients_.mark_dirty(*this);
 }
 
@@ -229,6 +239,7 @@ bool Connection::check_limits() {
   }
   uint64_t hard = clients_.limits_.output.hard;
   if (unauthenticated()) hard = hard == 0 ? kUnauthenticatedOutput : std::min(hard, kUnauthenticatedOutput);
+  if (planted(Plant::forget_output)) hard = 0;
   if (hard != 0 && out_.size() + transport_->pending() > hard) {
     ++stats.output_limit_closes;
     log_warning("client {} ({}) closed: {} bytes of unsent output exceed client-output-buffer-limit",
@@ -421,6 +432,7 @@ void Connection::reply_added(uint64_t before, Sequence gate, uint64_t reply) {
 }
 
 bool Connection::release(Sequence durable) {
+  if (planted(Plant::gate_off_by_one)) ++durable;
   while (holds_head_ < holds_.size() && holds_[holds_head_].sequence <= durable) ++holds_head_;
   if (holds_head_ < holds_.size()) {
     if (holds_head_ > 1024 && holds_head_ > holds_.size() / 2) {
@@ -475,6 +487,7 @@ void Connection::flush() {
       transport_->pending() == 0) {
     return close("done");
   }
+  turn_bytes_ = 0;
   update_reading();
   clients_.charge(*this);
 }
@@ -615,8 +628,8 @@ void Connection::drop_input() {
 }
 
 size_t Connection::memory_used() const {
-  size_t n = kFixedMemory + query_.capacity() + out_.memory_used() + holds_.capacity() * sizeof(Hold) +
-             parser_.memory_used();
+  size_t n = kFixedMemory + query_.capacity() + holds_.capacity() * sizeof(Hold) + parser_.memory_used();
+  if (!planted(Plant::forget_output)) n += out_.memory_used();
   n += state_.name.capacity() + state_.library_name.capacity() + state_.library_version.capacity() +
        state_.cursor_bytes;
   if (transport_) n += transport_->pending();

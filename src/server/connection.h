@@ -140,6 +140,7 @@ class Connection {
   uint64_t stream_begin_ = 0;  // where the reply that is streamed begins
   bool starved_ = true;        // what is kept is no whole command
   bool reading_ = false;
+  size_t turn_bytes_ = 0;          // read since the last flush()
   bool reading_in_place_ = false;  // the next bytes go to query_, not to the shared buffer
   bool writing_blocked_ = false;   // until writable()
   bool input_ended_ = false;

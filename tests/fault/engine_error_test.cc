@@ -269,6 +269,27 @@ TEST_CASE("engine: compactions in parts lose nothing, through crashes") {
   CHECK(compactions > 2 * parts);
 }
 
+// What failed is not always tried again: here a manual compaction, of which its owner was told.
+TEST_CASE("engine: the failure of a compaction that nobody wants any more is over") {
+  EngineWorld world(5);
+  world.options().memtable_size = 1 << 20;
+  Status opened = world.open();
+  REQUIRE_MESSAGE(opened.ok(), opened.to_string());
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < 20; ++i) world.commit_random();
+    world.engine().flush([](const Status&) {});
+    REQUIRE(world.settle());
+  }
+  world.files().add_fault(
+      {.kind = Fault::Kind::kIoError, .call = Call::kWrite, .path = "*.sst", .once = false});
+  CHECK_FALSE(compact_all(world).ok());
+  CHECK_FALSE(world.engine().stats().background_error.ok());
+  world.files().clear_faults();
+  pass_time(world, 70);
+  CHECK(world.engine().stats().background_error.ok());
+  require_no_errors(world, 5);
+}
+
 // Blocks reported missing again and again: new versions then wait for the command, and everything agrees.
 TEST_CASE("engine: commands that are restarted often hold new versions back") {
   uint64_t holds = 0, held = 0;

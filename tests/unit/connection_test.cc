@@ -631,6 +631,22 @@ TEST_CASE("a turn is bounded, and goes on without new input") {
   CHECK(wire.take().size() == 7000);
 }
 
+// A socket that holds megabytes would be read many times over before the next client's turn.
+TEST_CASE("a turn reads a bounded number of bytes of one client, the next one goes on") {
+  Fixture f;
+  Wire& wire = f.connect();
+  size_t fed = 0;
+  while (wire.reading && fed < 10'000'000) {
+    std::string some = fmt::format("SET {}\r\n", std::string(10'000, 'x'));
+    f.feed(wire, some);
+    fed += some.size();
+  }
+  CHECK(fed < 200'000);
+  CHECK(f.backend.runs > 0);
+  f.clients.end_of_turn();
+  CHECK(wire.reading);
+}
+
 TEST_CASE("a turn of long commands ends by their time, not by their number") {
   Fixture f;
   Wire& wire = f.connect();
