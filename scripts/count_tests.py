@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Adds up what was tested and prints it as one plain line: "N passed, N failed, N skipped".
 
-usage: count_tests.py MESON_TESTLOG_JSON [SERVER_TESTS_JSON]
+usage: count_tests.py MESON_TESTLOG_JSON [COUNTS_JSON...]
 
 The unit is the test case. A doctest program tells how many it ran; any other program counts as one. A program that
 died, ran out of time or was never started counts as one failure beside what it told. The exit code is 1 when any failed.

@@ -3,6 +3,7 @@
 #include <xxhash.h>
 
 #include "base/coding.h"
+#include "base/plant.h"
 
 namespace varve {
 
@@ -11,6 +12,7 @@ uint64_t checksum(std::string_view bytes, uint64_t seed) {
 }
 
 uint64_t place_seed(const Identity& file, uint64_t offset, uint8_t kind) {
+  if (planted(Plant::checksum_without_place)) return 0;
   char place[32];
   encode_fixed64(place, file.high);
   encode_fixed64(place + 8, file.low);

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/plant.h"
 #include "command/command_context.h"
 #include "command/command_table.h"
 #include "command/cursors.h"
@@ -144,7 +145,8 @@ const Command* Dispatcher::Impl::look_up(const std::vector<std::string_view>& ar
 // Redis's checks in Redis's order. Null: go.
 const char* Dispatcher::Impl::check(const Command& command, const ClientState& client,
                                     const std::vector<std::string_view>& args) const {
-  if ((command.flags & kCmdNoAuth) == 0 && !client.authenticated && !services_.host.password().empty()) {
+  if ((command.flags & kCmdNoAuth) == 0 && !client.authenticated && !services_.host.password().empty() &&
+      !(planted(Plant::forget_auth) && (command.flags & kCmdReadOnly) != 0)) {
     return errors::kNoAuth;
   }
   if (services_.engine == nullptr && (command.flags & kCmdLoading) == 0) return errors::kLoading;
@@ -268,7 +270,7 @@ RunResult Dispatcher::Impl::run(ClientState& client, Invocation& invocation, Out
     }
     invocation.gate = std::max(invocation.gate, tx_.commit());
   }
-  invocation.gate = std::max(invocation.gate, invocation.read.seen);
+  if (!planted(Plant::reads_pass_the_gate)) invocation.gate = std::max(invocation.gate, invocation.read.seen);
   if ((command->flags & (kCmdWrite | kCmdReadOnly)) != 0) {
     invocation.gate = std::max(invocation.gate, keyspace_.map_sequence());
   }

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/coding.h"
+#include "base/plant.h"
 #include "keyspace/keyspace.h"
 
 namespace varve {
@@ -72,7 +73,7 @@ void Transaction::decode(std::string_view engine_key, std::string_view value, En
     return;
   }
   entry->stored = true;
-  entry->exists = !entry->record.expired(now_ms_);
+  entry->exists = !entry->record.expired(now_ms_) || planted(Plant::expired_is_served);
 }
 
 bool Transaction::find(DatabaseId database, std::string_view key, Entry* entry) {

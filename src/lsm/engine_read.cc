@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/checksum.h"
+#include "base/plant.h"
 #include "lsm/cached_source.h"
 #include "lsm/engine_impl.h"
 
@@ -87,6 +88,7 @@ bool CachedSource::pretend_miss() {
 }
 
 IterState CachedSource::fail(const Status& status) {
+  if (planted(Plant::failed_read_is_absent)) return IterState::kEnd;
   if (context_ != nullptr && context_->error.ok()) context_->error = status;
   status_ = status;
   return IterState::kError;
@@ -138,6 +140,7 @@ ReadState Engine::Impl::find(BlockSource& source, std::string_view key, Sequence
   ReadState state = ReadState::kAbsent;
   if (in_memtable(*active_, &state)) return state;
   for (auto it = frozen_.rbegin(); it != frozen_.rend(); ++it) {
+    if (planted(Plant::frozen_unread)) break;
     if (in_memtable(**it, &state)) return state;
   }
   uint64_t hash = hash_key(key);

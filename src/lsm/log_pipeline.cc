@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/coding.h"
+#include "base/plant.h"
 
 namespace varve {
 namespace {
@@ -75,7 +76,7 @@ void LogPipeline::close_frame() {
   if (!open_) return;
   size_t payload = open_->bytes.size() - kFrameHeaderSize;
   open_->header.size = static_cast<uint32_t>(payload);
-  open_->header.durable_sequence = durable_;
+  open_->header.durable_sequence = planted(Plant::tell_no_durable_sequence) ? 0 : durable_;
   open_->header.manifest_edit = callbacks_.manifest_edit();
   open_->segment->offset = open_->offset + frame_footprint(payload);
   open_->segment->last = std::max(open_->segment->last, open_->header.last_sequence);
@@ -133,6 +134,7 @@ void LogPipeline::append_parts(Sequence first, const WriteBatch& batch) {
     VARVE_CHECK(!reader.corrupt());
     // A batch of one large operation is a whole batch in a large frame.
     if (!more) flags = flags == kPartBegin ? kFrameWhole : kPartCommit;
+    if (planted(Plant::parts_as_batches)) flags = kFrameWhole;
     open_frame(first, kBatchHeaderSize + cut, flags);
     add_to_frame(rest.substr(0, cut), count);
     close_frame();
@@ -193,6 +195,7 @@ void LogPipeline::start_write(bool with_sync) {
   ++stats_.groups;
   Sequence last = last_;
   last_activity_us_ = clock_->monotonic_us();
+  if (planted(Plant::acknowledge_early)) callbacks_.on_durable(durable_ = last);
   executor_->submit(
       Lane::kLog,
       [input]() -> Output {
@@ -200,12 +203,16 @@ void LogPipeline::start_write(bool with_sync) {
         for (Frame& frame : input->frames) {
           finish_frame(&frame.bytes, frame.header, frame.segment->info, frame.offset);
           output.status = frame.segment->file->write_at(frame.offset, frame.bytes.view());
+          if (planted(Plant::ignore_failed_log_write)) output.status = Status();
           if (!output.status.ok()) return output;
         }
         if (!input->sync) return output;
         int64_t start = input->clock->monotonic_us();
         for (const auto& file : input->to_sync) {
+          if (planted(Plant::skip_log_sync)) continue;
           output.status = file->sync();
+          if (planted(Plant::retry_failed_sync) && !output.status.ok()) output.status = file->sync();
+          if (planted(Plant::ignore_failed_sync)) output.status = Status();
           if (!output.status.ok()) return output;
         }
         output.sync_us = input->clock->monotonic_us() - start;

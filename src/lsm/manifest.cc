@@ -1,6 +1,7 @@
 #include "lsm/manifest.h"
 
 #include "base/coding.h"
+#include "base/plant.h"
 #include "lsm/manifest_record.h"
 #include "lsm/wal_segment.h"
 
@@ -81,7 +82,7 @@ class ManifestReader {
   Status tail() {
     for (uint64_t at = offset_ + kManifestBlockSize; at < bytes_.size(); at += kManifestBlockSize) {
       ManifestRecord behind;
-      if (!read_record(bytes_, at, file_, &behind)) continue;
+      if (!read_record(bytes_, at, file_, &behind) || planted(Plant::manifest_cut_at_first_bad)) continue;
       return bad(fmt::format("damaged: the record behind it (at {}) shows that it was durable", at));
     }
     torn_ = true;
@@ -213,7 +214,7 @@ Status ManifestWriter::append_record(uint32_t kind, uint64_t edit_number, std::s
   std::string bytes;
   varve::append_record(&bytes, kind, edit_number, payload, identity_, offset_);
   Status status = file_->write_at(offset_, bytes);
-  if (status) status = file_->sync();
+  if (status && !planted(Plant::manifest_not_synced)) status = file_->sync();
   if (status) offset_ += bytes.size();
   return status;
 }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/plant.h"
 #include "lsm/merge_output.h"
 #include "lsm/merging_iterator.h"
 #include "lsm/record_merger.h"
@@ -90,7 +91,8 @@ class MergeJob {
     VARVE_TRY(writer.finish(output_.ended_at));
     (void)stopped(writer);
     VARVE_TRY(copy_rests(writer));
-    if (!writer.outputs().empty() || !rests_.empty()) VARVE_TRY(input_.fs->sync_dir(input_.dir));
+    bool written = (!writer.outputs().empty() || !rests_.empty()) && !planted(Plant::tables_without_dir_sync);
+    if (written) VARVE_TRY(input_.fs->sync_dir(input_.dir));
     VARVE_TRY(check_outputs(writer));
     output_.count_corrections = merger.count_corrections();
     output_.garbage = std::move(merger.garbage());

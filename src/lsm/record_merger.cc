@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/plant.h"
 
 namespace varve {
 namespace {
@@ -167,7 +168,7 @@ void RecordMerger::add_version(Tag tag, std::string_view value) {
 
 Status RecordMerger::end_key() {
   if (!std::exchange(has_key_, false) || held_.empty()) return Status();
-  bool deeper = deeper_may_hold(key_);
+  bool deeper = deeper_may_hold(key_) && !planted(Plant::drop_tombstone_too_high);
   bool met_tombstone =
       covering_ != nullptr && first_not_above(*covering_, newer_.sequence()) != covering_->end();
   // Every mark but that of the oldest record has met its elder; that one's stays where it has not, on the
@@ -206,7 +207,8 @@ bool RecordMerger::deeper_may_hold(std::string_view key) {
 void RecordMerger::report_death(std::string_view value, Sequence killer, bool correct_count) {
   if (rules_.inspector == nullptr) return;
   RecordInspector::Death death = rules_.inspector->death(key_, value);
-  if (death.counted && correct_count) --count_corrections_[death.counter_id];
+  if (death.counted && correct_count && !planted(Plant::lose_count_corrections))
+    --count_corrections_[death.counter_id];
   if (!death.garbage || deleted_since(*death.garbage, killer)) return;
   garbage_bytes_ += memory_of(*death.garbage);
   garbage_.push_back(std::move(*death.garbage));

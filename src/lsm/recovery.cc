@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/plant.h"
 #include "lsm/merge_job.h"
 
 namespace varve {
@@ -73,6 +74,10 @@ class Recovery {
           "{}: holds \"{}\", this program expects \"{}\"; start it on another directory, or use the "
           "program that wrote this one",
           options_.dir, info_.application, options_.application);
+    }
+    if (planted(Plant::reuse_file_number)) {
+      next_file_ = info_.number + 1;
+      return Status();
     }
     next_file_ = std::max(out_.state.next_file_number, info_.number + 1);
     return skip_existing_numbers();
@@ -147,7 +152,8 @@ class Recovery {
       const Status& status = replayed.status();
       return status.is_corruption() ? Status::corruption("{}{}", status.message(), torn_manifest()) : status;
     }
-    if (replayed->manifest_edit > info_.last_edit && !options_.accept_loss) {
+    if (replayed->manifest_edit > info_.last_edit && !options_.accept_loss &&
+        !planted(Plant::manifest_cut_at_first_bad)) {
       return Status::corruption("{}: {}: edits {} to {} are missing, which the log knows were durable",
                                 options_.dir, manifest_file_name(info_.number), info_.last_edit + 1,
                                 replayed->manifest_edit);
@@ -168,6 +174,7 @@ class Recovery {
     BatchReader::Op op;
     Sequence sequence = first;
     while (reader.next(&op)) {
+      if (planted(Plant::apply_half_batch) && reader.rest().empty() && sequence > first) break;
       if (op.is_counter) {
         memtable_->add_count(op.counter_id, op.counter_delta);
       } else if (op.kind == Kind::kRangeDelete) {

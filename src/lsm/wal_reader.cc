@@ -1,6 +1,7 @@
 // wal_reader.cc: replaying the log after a start, and deciding where it ends (the tail rule of wal_format.h).
 #include <algorithm>
 
+#include "base/plant.h"
 #include "lsm/wal_format.h"
 #include "lsm/wal_segment.h"
 
@@ -94,6 +95,11 @@ class Replayer {
     uint32_t count = 0;
     while (payload.next(&ops, &count)) {
       if (count > frame.header.last_sequence + 1 - first) return senseless();
+      if (planted(Plant::drop_last_of_group) && first != frame.header.first_sequence &&
+          first + count > frame.header.last_sequence) {
+        first += count;
+        continue;
+      }
       Status status = hand_over(first, ops, count);
       if (!status) return status;
       first += count;
@@ -198,11 +204,15 @@ class Replayer {
       bad_place_ = segments_[suspect]->place(kLogBlockSize);
     }
     const Sequence lost = in_parts_ ? parts_first_ : next_;
-    if (known >= lost) {
+    if (known >= lost && !planted(Plant::cut_at_first_bad_frame)) {
       return Status::corruption(
           "{}{}: damaged: sequences from {} on are missing, though those up to {} were durable "
           "(says {})",
           bad_place_, stopped, lost, known, witness);
+    }
+    if (planted(Plant::replay_unfinished_parts) && in_parts_ && !parts_orphaned_) {
+      (void)hand_over(parts_first_, parts_ops_, static_cast<uint32_t>(next_ - parts_first_));
+      replay_.last_sequence = next_ - 1;
     }
     if (in_parts_) bad_place_ = parts_place_;
     if (written || in_parts_) cut();

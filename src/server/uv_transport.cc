@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/plant.h"
 #include "server/connection.h"
 
 namespace varve {
@@ -29,7 +30,10 @@ UvTransport::UvTransport(UvSocket* socket) : socket_(socket) {
 
 UvTransport::~UvTransport() {
   socket_->owner = nullptr;
-  close_socket(socket_);
+  if (planted(Plant::leak_socket))
+    set_reading(false);
+  else
+    close_socket(socket_);
 }
 
 int64_t UvTransport::write(std::string_view bytes) {

@@ -274,6 +274,23 @@ def wrong_passwords(a):
     a.pour([(s, a.chance.choice(words) * 50) for s in sockets])
 
 
+STRANGE = [("GET", "good:1"), ("MGET", "good:1", "good:2"), ("EXISTS", "good:1"), ("TYPE", "good:1"), ("TTL", "good:1"), ("SCAN", "0"),
+           ("KEYS", "*"), ("RANDOMKEY",), ("DBSIZE",), ("STRLEN", "good:1"), ("SET", "good:1", "bad"), ("DEL", "good:1"), ("FLUSHALL",),
+           ("SWAPDB", "0", "1"), ("INFO",), ("CONFIG", "GET", "*"), ("CONFIG", "SET", "requirepass", ""), ("CLIENT", "LIST"), ("SELECT", "1"),
+           ("COMMAND",), ("DEBUG", "SLEEP", "0"), ("BGSAVE",), ("SHUTDOWN", "NOSAVE"), ("PING",), ("ECHO", "x"), ("TIME",)]
+
+
+def strangers(a):
+    """Who has not given the password is answered nothing but that."""
+    with Client(a.server.port) as client:
+        while a.going():
+            words = a.chance.choice(STRANGE)
+            reply = client(*words)
+            if not str(reply).startswith("NOAUTH"):
+                raise Violation(f"{' '.join(words)} without the password: {str(reply)[:100]}")
+            a.counters.add("strangers_refused")
+
+
 def thousands(a):
     """Thousands of connections, each with one command, held open."""
     for _ in range(4000):
@@ -306,7 +323,7 @@ def patterns(a):
 
 
 ATTACKS = {f.__name__: f for f in (slow_senders, half_requests, storm, huge_lengths, huge_numbers, garbage, unread_pipelines,
-                                   growing_output, big_arguments, many_arguments, wrong_passwords, thousands, resets, patterns)}
+                                   growing_output, big_arguments, many_arguments, wrong_passwords, strangers, thousands, resets, patterns)}
 
 
 # ---------------------------------------------------------------------------------------------------------------- rounds

@@ -15,6 +15,8 @@ std::vector<Tool>& tools() {
   return list;
 }
 
+bool stop_at_violation = false;
+
 std::chrono::steady_clock::time_point begin_time() {
   static const auto begin = std::chrono::steady_clock::now();
   return begin;
@@ -85,6 +87,7 @@ void Counters::violation(const std::string& what, const std::string& again) {
   violations_.emplace_back(what, again);
   fmt::print(stderr, "VIOLATION {}\n  again: {}\n", what, again);
   std::fflush(stderr);
+  if (stop_at_violation) std::_Exit(1);
 }
 
 void Counters::merge(const Counters& other) {
@@ -141,6 +144,8 @@ int run(int argc, char** argv) {
         options.count = parse_number(name, argv[i]);
       } else if (name == "seconds") {
         options.seconds = static_cast<double>(parse_number(name, argv[i]));
+      } else if (name == "stop-at-violation") {
+        stop_at_violation = parse_number(name, argv[i]) != 0;
       } else if (name == "json") {
         json = argv[i];
       } else {

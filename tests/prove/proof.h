@@ -4,7 +4,9 @@
 //
 //   build/tests/varve_prove TOOL [--seed N] [--count N] [--seconds N] [--json FILE] [--name value ...]
 //
-// Without --seconds a tool does `count` rounds from `seed` on; with it, it starts no round after that time.
+// --stop-at-violation 1 ends the program at the first one (for planted defects: what follows is of no
+// interest). Without --seconds a tool does `count` rounds from `seed` on; with it, it starts no round after
+// that time.
 #pragma once
 
 #include <cstdint>
