@@ -56,6 +56,8 @@ struct EngineOptions {
   int level0_stop = 16;  // here they wait
   size_t block_size = 8 * 1024;
   double filter_bits_per_key = 10;
+  // What a compaction may hold of range tombstones, findings and readahead, about, in bytes.
+  size_t compaction_memory = 64 << 20;
   Compression compression = Compression::kLz4;
   Compression bottom_compression = Compression::kZstd;
   // Debug: one cached block in this many is reported missing (0: never), for a command four times at most;

@@ -344,6 +344,11 @@ void Engine::Impl::start_compaction(CompactionPick pick) {
   input->dir = options_.dir;
   for (const CompactionPick::Input& in : pick.inputs) input->runs.push_back(in.tables);
   input->end = pick.end;
+  // Tombstones are held twice: those of the inputs, and those that stay.
+  input->tombstone_memory_max = options_.compaction_memory / 4;
+  input->findings_bytes_max = std::min<uint64_t>(input->findings_bytes_max, options_.compaction_memory / 8);
+  input->readahead_max =
+      std::clamp<size_t>(options_.compaction_memory / 4 / input->runs.size(), 16 << 10, 1 << 20);
   const KeyRange span = span_of(pick);
   // Runs of level 0 merged among themselves: the older ones lie below, too.
   std::vector<RunRef> deeper;

@@ -184,7 +184,10 @@ void Engine::Impl::open_failed(const Table& table, const Status& status) {
   VersionEdit edit;
   edit.quarantined.push_back(number);
   busy_.insert(number);
-  submit_edit(std::move(edit), {}, [this, number] { busy_.erase(number); });
+  submit_edit(std::move(edit), {}, [this, number] {
+    busy_.erase(number);
+    maybe_compact();
+  });
 }
 
 void Engine::Impl::set_table_cache_files(size_t files) {

@@ -78,6 +78,8 @@ void Engine::Impl::compact_range(std::string_view begin, std::string_view end,
 // One step of the oldest manual compaction; no other compaction runs meanwhile. First it is seen whether
 // tables in quarantine are whole again, so that they take part.
 void Engine::Impl::continue_manual() {
+  // A table is on its way into quarantine: whether it may be an input is decided by then.
+  if (!busy_.empty()) return;
   if (recheck_pending()) return maybe_recheck();
   Manual& manual = manual_.front();
   KeyRange range = manual.range;

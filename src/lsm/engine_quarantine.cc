@@ -50,7 +50,7 @@ void Engine::Impl::maybe_recheck() {
 }
 
 void Engine::Impl::finish_recheck(uint64_t table, const Status& status) {
-  if (!status.ok() || !version_->is_quarantined(table)) {
+  if (!status.ok() || !version_->is_quarantined(table) || busy_.contains(table)) {
     recheck_running_ = false;
     if (!status.ok()) log_verbose("still in quarantine: {}", status.to_string());
     Recheck& next = rechecks_[table];

@@ -47,6 +47,10 @@ void ManifestQueue::start() {
 void ManifestQueue::start_append() {
   running_ = true;
   auto edit = std::make_shared<const VersionEdit>(queue_.front().edit);
+  // An edit that cannot be applied is our own mistake, and once durable it would forbid every start.
+  Status applies = state_.would_apply(*edit);
+  if (!applies.ok()) log_warning("manifest: {}", applies.to_string());
+  VARVE_CHECK(applies.ok());
   options_.executor->submit(
       Lane::kManifest,
       [writer = writer_, edit, number = durable_edit_ + 1]() -> Status {

@@ -25,7 +25,7 @@ class WatchedSource final : public BlockSource {
 
   IterState get(const TableRef& table, BlockHandle handle, BlockKind kind, BlockRef* out) override {
     if (std::exchange(last_table_, table->meta.number) != table->meta.number) {
-      source_ = new_direct_source(*input_.fs, input_.dir);
+      source_ = new_direct_source(*input_.fs, input_.dir, input_.readahead_max);
     }
     return source_->get(table, handle, kind, out);
   }

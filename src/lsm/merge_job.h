@@ -70,6 +70,7 @@ struct MergeInput {
   // the least that is possible all the same: all versions of one key, and all range tombstones of the tables
   // that begin with the first one.
   std::optional<std::string> end;
+  size_t readahead_max = 1 << 20;            // of each run
   uint64_t findings_bytes_max = 4 << 20;     // garbage and count corrections, about, in memory
   uint64_t tombstone_memory_max = 64 << 20;  // and those of one table a run
   // Tables of the level below the output, in key order, for cutting outputs so that each overlaps few of

@@ -95,8 +95,8 @@ size_t RecordMerger::stripe(Sequence sequence) const {
 
 Status RecordMerger::add(std::string_view key, Tag tag, std::string_view value) {
   ++records_in_;
-  int order = has_key_ ? key.compare(key_) : 1;
-  if (order < 0 || (order == 0 && tag.sequence() > newer_.sequence())) {
+  int order = any_key_ ? key.compare(key_) : 1;
+  if (order < 0 || (order == 0 && (!has_key_ || tag.sequence() > newer_.sequence()))) {
     return Status::corruption("merge: records out of order at sequence {}", tag.sequence());
   }
   if (order > 0) {
@@ -124,7 +124,7 @@ bool RecordMerger::findings_exceed(uint64_t bytes) {
 }
 
 void RecordMerger::start_key(std::string_view key) {
-  has_key_ = true;
+  any_key_ = has_key_ = true;
   key_ = key;
   has_newer_ = false;
   held_.clear();

@@ -94,7 +94,8 @@ class RecordMerger {
   const Sink sink_;
 
   // The key at hand.
-  bool has_key_ = false;
+  bool any_key_ = false;  // there was one: key_ is the last
+  bool has_key_ = false;  // and end_key() has not been called for it
   std::string key_;
   const std::vector<Sequence>* covering_ = nullptr;  // sequences of the range tombstones that cover it
   Tag newer_;                                        // the record before, kept or not

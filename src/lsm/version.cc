@@ -174,7 +174,6 @@ VersionRef apply_edit(const Version& base, const VersionEdit& edit,
   for (const auto& r : edit.removed) {
     VARVE_CHECK(r.place.level >= 0 && r.place.level < kLevelCount);
     changes[{r.place.level, r.place.run}].removed.push_back(r.number);
-    std::erase(version->quarantined, r.number);
   }
   // A table that moves is found where it was.
   auto find_moved = [&](uint64_t number) -> TableRef {
@@ -196,6 +195,13 @@ VersionRef apply_edit(const Version& base, const VersionEdit& edit,
     VARVE_CHECK(table != nullptr);
     changes[{a.place.level, a.place.run}].added.push_back(std::move(table));
   }
+  // Not a table that only moved: it keeps its mark.
+  std::erase_if(version->quarantined, [&](uint64_t number) {
+    auto removes = [number](const VersionEdit::RemovedTable& r) { return r.number == number; };
+    auto adds = [number](const VersionEdit::AddedTable& a) { return a.meta.number == number; };
+    return std::any_of(edit.removed.begin(), edit.removed.end(), removes) &&
+           std::none_of(edit.added.begin(), edit.added.end(), adds);
+  });
   // Only runs the edit touches are rebuilt.
   for (int level = 0; level < kLevelCount; ++level) {
     for (const RunRef& run : base.levels[level]) {

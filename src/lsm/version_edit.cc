@@ -322,6 +322,28 @@ std::string VersionEdit::debug_string() const {
   return out;
 }
 
+// Tries it on as much of the state as the edit looks at.
+Status ManifestState::would_apply(const VersionEdit& edit) const {
+  ManifestState part;
+  part.next_file_number = next_file_number;
+  part.flushed_sequence = flushed_sequence;
+  part.durable_sequence = durable_sequence;
+  part.log = log;
+  part.quarantined = quarantined;
+  part.counters = counters;
+  auto take = [&](uint64_t number) {
+    if (auto it = tables.find(number); it != tables.end()) part.tables.insert(*it);
+  };
+  for (const auto& removed : edit.removed) take(removed.number);
+  for (const auto& added : edit.added) take(added.meta.number);
+  for (uint64_t number : edit.healed) take(number);
+  for (uint64_t number : edit.quarantined) take(number);
+  for (const KeyRange& range : edit.garbage_removed) {
+    if (garbage.contains(range)) part.garbage.insert(range);
+  }
+  return part.apply(edit);
+}
+
 Status ManifestState::apply(const VersionEdit& edit) {
   Status status = raise(edit.next_file_number, "the next file number", &next_file_number);
   if (status) status = raise(edit.flushed_sequence, "the flushed sequence", &flushed_sequence);

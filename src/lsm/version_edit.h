@@ -82,6 +82,8 @@ struct ManifestState {
   // fall, a file number not below next_file_number. Within an edit removals come first (a table that moves, a
   // segment that is reused). After a failure the state is neither the old nor the new one.
   Status apply(const VersionEdit& edit);
+  // What apply() would say, without doing it.
+  Status would_apply(const VersionEdit& edit) const;
   // One edit that rebuilds the state from nothing.
   VersionEdit snapshot() const;
   std::string debug_string() const;

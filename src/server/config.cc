@@ -324,6 +324,7 @@ EngineOptions engine_options(const Config& config, const MemoryPlan& plan) {
   options.log_segment_size = config.log_segment_size;
   options.log_max_bytes = config.log_max_size;
   options.block_cache_size = plan.block_cache;
+  options.compaction_memory = std::min<uint64_t>(plan.jobs / 2, 256 * kMb);
   options.table_size = config.table_size;
   options.base_level_size = config.base_level_size;
   options.level_multiplier = config.level_multiplier;

@@ -123,6 +123,17 @@ TEST_CASE("much garbage") {
   CHECK(merger.garbage().back() == KeyRange{"e099991", "e100000"});
 }
 
+// As a compaction adds them: each key is ended before the next one is looked at.
+TEST_CASE("keys that fall are damage, whether or not the last one was ended") {
+  MergeRules rules;
+  RecordMerger merger(rules, [](std::string_view, const auto&) { return Status(); });
+  CHECK(merger.add("b", Tag::make(2, Kind::kPut), "x").ok());
+  CHECK(merger.end_key().ok());
+  CHECK(merger.add("a", Tag::make(1, Kind::kPut), "x").is_corruption());
+  CHECK(merger.add("b", Tag::make(1, Kind::kPut), "x").is_corruption());
+  CHECK(merger.add("c", Tag::make(1, Kind::kPut), "x").ok());
+}
+
 TEST_CASE("the sink's failure ends the merge") {
   MergeRules rules;
   RecordMerger merger(rules, [](std::string_view, const auto&) { return Status::no_space("full"); });

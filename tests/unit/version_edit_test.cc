@@ -3,6 +3,7 @@
 
 #include "base/coding.h"
 #include "base/random.h"
+#include "lsm/version.h"
 #include "lsm/version_edit.h"
 
 namespace varve::test {
@@ -54,9 +55,13 @@ ManifestState before() {
   return state;
 }
 
+// The same from trying as from doing.
 std::string refusal(const VersionEdit& edit) {
   ManifestState state = before();
-  return state.apply(edit).to_string();
+  std::string tried = state.would_apply(edit).to_string();
+  CHECK(state.snapshot() == before().snapshot());
+  CHECK(state.apply(edit).to_string() == tried);
+  return tried;
 }
 
 }  // namespace
@@ -154,7 +159,13 @@ TEST_CASE("state: a table moves and a segment is reused within one edit") {
   ManifestState state = before();
   REQUIRE(state.apply(mark).ok());
   REQUIRE(state.apply(mark).ok());  // found damaged twice
+  std::map<uint64_t, TableRef> tables;
+  for (const auto& [number, added] : state.tables)
+    tables[number] = std::make_shared<const Table>(Table{added.meta});
+  VersionRef version = make_version(state, tables);
+  CHECK(state.would_apply(edit).ok());
   REQUIRE(state.apply(edit).ok());
+  CHECK(apply_edit(*version, edit, {})->is_quarantined(4));  // as in the state: only moved
   CHECK(state.tables.at(4).place == TablePlace{2, 0});
   CHECK(state.quarantined == std::vector<uint64_t>{15, 4});
   CHECK(state.log.front().number == 3);
