@@ -11,8 +11,8 @@
 //
 // What one copy of the data cannot tell, and what is counted as `unwitnessed` instead: the log's last
 // acknowledged group is lost with every frame behind it that knew of it (idle watermark), by one damage that
-// hits both, or before such a frame was written. The contents must then be those of a shorter prefix that
-// holds everything an undamaged frame, or the manifest, says was durable.
+// hits both (never by a single bit), or before such a frame was written. The contents must then be those of a
+// shorter prefix that holds everything an undamaged frame, or the manifest, says was durable.
 //
 //   --count N            damages (default 4000)
 //   --from N             number of the first one; each is drawn from the seed and its number alone
@@ -228,6 +228,9 @@ class Trial {
       if (!reading.differences(shorter, 1).empty()) continue;
       expected_ = std::move(shorter);
       verdict_.unwitnessed = true;
+      // One bit cannot hit both a group and the frame behind that knew of it.
+      if (image_.rested && damage_.kind == "flip")
+        wrong("a durable group is lost by one bit, and nobody knows");
       return;
     }
   }

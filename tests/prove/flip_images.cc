@@ -124,7 +124,10 @@ class Builder {
   }
 
   // Everything so far is acknowledged.
-  void settle(bool idle = true) { must(store_->settle(idle)); }
+  void settle(bool idle = true) {
+    must(store_->settle(idle));
+    image_.rested = idle;
+  }
   void flush() { must(store_->flush()); }
   void compact() { must(store_->compact()); }
   void snapshot() { image_.older.push_back(files_in(fs_, kStoreDir)); }

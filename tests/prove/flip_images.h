@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "prove/past.h"
 #include "prove/image_fs.h"
+#include "prove/past.h"
 #include "prove/store.h"
 
 namespace varve::prove {
@@ -27,6 +27,8 @@ struct Image {
   Files foreign;
   EngineOptions options;
   bool keyspace = false;
+  // The server had been idle when it ended: a frame behind the last group says that it was durable.
+  bool rested = false;
   bool large = false;  // megabytes: sampled seldom, and not exhaustively
 
   History history;                  // all of it acknowledged
