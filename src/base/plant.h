@@ -16,7 +16,7 @@ namespace varve {
   X(skip_log_sync) X(acknowledge_early) X(ignore_failed_sync) X(retry_failed_sync) X(ignore_failed_log_write) \
   X(tell_no_durable_sequence) X(parts_as_batches) X(retire_log_early) X(segment_without_dir_sync) \
   X(segment_keeps_identity) X(cut_at_first_bad_frame) X(drop_last_of_group) X(replay_unfinished_parts) \
-  X(apply_half_batch) X(reuse_file_number) X(manifest_not_synced) X(manifest_cut_at_first_bad) \
+  X(apply_half_batch) X(reuse_file_number) X(manifest_not_synced) \
   X(replace_without_dir_sync) X(tables_without_dir_sync) X(table_not_synced) X(delete_inputs_early) \
   X(drop_tombstone_too_high) X(filter_forgets_keys) X(block_unchecked) X(checksum_without_place) \
   X(cache_key_without_file) X(failed_read_is_absent) X(frozen_unread) X(lose_count_corrections) \

@@ -152,8 +152,7 @@ class Recovery {
       const Status& status = replayed.status();
       return status.is_corruption() ? Status::corruption("{}{}", status.message(), torn_manifest()) : status;
     }
-    if (replayed->manifest_edit > info_.last_edit && !options_.accept_loss &&
-        !planted(Plant::manifest_cut_at_first_bad)) {
+    if (replayed->manifest_edit > info_.last_edit && !options_.accept_loss) {
       return Status::corruption("{}: {}: edits {} to {} are missing, which the log knows were durable",
                                 options_.dir, manifest_file_name(info_.number), info_.last_edit + 1,
                                 replayed->manifest_edit);

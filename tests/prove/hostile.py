@@ -392,6 +392,15 @@ class Target:
         self.peak = max(peak, self.server.resident_bytes())
         if self.peak > MAXMEMORY_MB * 1.1 * (1 << 20):
             raise Violation(f"{kind}: {self.peak >> 20} MB resident with maxmemory {MAXMEMORY_MB} MB")
+        self.check_accounts(kind)
+
+    def check_accounts(self, kind):
+        """What the server holds for a client is charged to that client."""
+        for line in self.admin.ok("CLIENT", "LIST").decode().splitlines():
+            client = dict(field.split("=", 1) for field in line.split())
+            if int(client["tot-mem"]) < int(client["omem"]) + int(client["qbuf"]):
+                raise Violation(f"{kind}: a client is charged less than it holds: {line}")
+            self.tool.counters.add("accounts_checked")
 
     def check_settled(self, kind):
         """Sockets and clients return to what they were."""
