@@ -150,13 +150,22 @@ class Salvage {
     report_.losses = losses_.count();
     return report_;
   }
+  // From here on what lies in OUT was made by this run.
+  bool began_to_write() const { return began_to_write_; }
 
  private:
   Status prepare_out() {
     if (fs_.exists(options_.out)) {
       auto names = fs_.list(options_.out);
       if (!names) return names.status();
-      if (!names->empty()) return Status::invalid_argument("{}: is not empty", options_.out);
+      auto source = fs_.list(options_.dir);
+      if (source && !names->empty() && *names == *source) {
+        return Status::invalid_argument("{}: is {} itself, or a copy of it; OUT must be a new directory",
+                                        options_.out, options_.dir);
+      }
+      if (!names->empty()) {
+        return Status::invalid_argument("{}: is not empty; OUT must be a new directory", options_.out);
+      }
     }
     auto before = fs_.list(options_.dir);
     VARVE_TRY(fs_.create_dir(options_.out));
@@ -276,6 +285,7 @@ class Salvage {
 
   Status copy() {
     Writer writer(fs_, options_, application_);
+    began_to_write_ = true;
     VARVE_TRY(writer.open(sequence_));
     bool keyspace = application_ == kEntryFormatName;
     KeyspaceMender mender(!complete_ || !losses_.empty(), &losses_);
@@ -342,12 +352,17 @@ class Salvage {
   SalvagedLog log_;
   Sequence sequence_ = 0;  // the highest of the source
   SalvageReport report_;
+  bool began_to_write_ = false;
 };
 
 }  // namespace
 
 Result<SalvageReport> salvage(FileSystem& fs, const SalvageOptions& options, const Print& print) {
-  return Salvage(fs, options, print).run();
+  Salvage salvage(fs, options, print);
+  auto report = salvage.run();
+  if (report || !salvage.began_to_write()) return report;
+  return Status(report.status().code(), fmt::format("{}; {} is not finished: remove what is in it",
+                                                    report.status().message(), options.out));
 }
 
 }  // namespace varve::tool

@@ -32,7 +32,8 @@ struct SalvageReport {
   uint64_t losses = 0;
 };
 
-// Prints losses and notes as it finds them. A failure leaves an unfinished OUT behind: say so and remove it.
+// Prints losses and notes as it finds them. A failure leaves OUT as it was
+// found, or unfinished: then its message says so.
 Result<SalvageReport> salvage(FileSystem& fs, const SalvageOptions& options, const Print& print);
 
 }  // namespace varve::tool

@@ -69,7 +69,6 @@ int run_salvage(FileSystem& fs, const Line& line, const Print& out, const Print&
   auto report = salvage(fs, options, out);
   if (!report) {
     error(fmt::format("varve-tool: {}", report.status().message()));
-    error(fmt::format("varve-tool: {} is not finished: remove what is in it", options.out));
     return kExitUsage;
   }
   out(fmt::format("{}: {} keys from {} tables and {} batches of the log; {} losses", options.out,

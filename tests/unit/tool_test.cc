@@ -7,6 +7,7 @@
 #include "base/coding.h"
 #include "fixture/fixture.h"
 #include "fixture/open_directory.h"
+#include "support/crash_fs.h"
 
 namespace varve::test {
 namespace {
@@ -15,11 +16,11 @@ struct Run {
   int code = 0;
   std::string out, error;
 
-  explicit Run(const std::vector<std::string>& args) {
+  explicit Run(const std::vector<std::string>& args, FileSystem& fs = posix_file_system()) {
     auto into = [](std::string* text) {
       return [text](std::string_view line) { *text += std::string(line) + "\n"; };
     };
-    code = tool::run_tool(posix_file_system(), args, into(&out), into(&error));
+    code = tool::run_tool(fs, args, into(&out), into(&error));
   }
   bool says(const std::string& text) const { return out.find(text) != std::string::npos; }
 };
@@ -122,6 +123,33 @@ TEST_CASE("salvage refuses a place that is not its own") {
   CHECK(Run({"salvage", fixture.path(), fixture.beside("full")}).code == 2);
   CHECK(Run({"salvage", fixture.path(), fixture.path() + "/out"}).code == 2);
   CHECK(Run({"salvage", fixture.beside("full"), fixture.beside("out")}).code == 2);
+  CHECK(fixture.unchanged_since_write());
+}
+
+TEST_CASE("salvage advises to remove only what it has made") {
+  Fixture fixture;
+  REQUIRE(posix_file_system().create_dir(fixture.beside("full")).ok());
+  REQUIRE(posix_file_system().create_dir(fixture.beside("full/inside")).ok());
+  for (const std::string& refused : {fixture.path(), fixture.path() + "/.", fixture.path() + "/",
+                                     fixture.beside("full"), fixture.path() + "/out"}) {
+    Run run({"salvage", fixture.path(), refused});
+    INFO(run.error);
+    CHECK(run.code == 2);
+    CHECK(run.error.find("remove") == std::string::npos);
+    bool same = refused.starts_with(fixture.path()) && !refused.ends_with("/out");
+    CHECK((run.error.find(": is " + fixture.path() + " itself") != std::string::npos) == same);
+  }
+  // One that fails half way: the output cannot hold its own tables.
+  CrashFs files;
+  auto names = posix_file_system().list(fixture.path());
+  REQUIRE(names.ok());
+  for (const std::string& name : *names) {
+    files.put("/db/" + name, *posix_file_system().read_whole(fixture.path() + "/" + name));
+  }
+  files.set_space(files.used_space() + 4096);
+  Run run({"salvage", "/db", "/out"}, files);
+  CHECK(run.code == 2);
+  CHECK(run.error.find("/out is not finished: remove what is in it") != std::string::npos);
   CHECK(fixture.unchanged_since_write());
 }
 
