@@ -47,4 +47,21 @@ DescriptorPlan plan_descriptors(const Config& config, const MemoryPlan& memory, 
   return plan;
 }
 
+Status check_descriptors(const Config& now, const MemoryPlan& memory_now, const Config& next,
+                         const MemoryPlan& memory_next, uint64_t open_files) {
+  uint64_t before = plan_descriptors(now, memory_now, open_files).maxclients;
+  uint64_t possible = plan_descriptors(next, memory_next, open_files).maxclients;
+  if (possible >= next.maxclients) return Status();
+  if (next.maxclients > now.maxclients) {
+    return Status::invalid_argument(
+        "The operating system is not able to handle the specified number of clients, try with {}", possible);
+  }
+  if (possible >= before) return Status();
+  return Status::invalid_argument(
+      "this would leave open files (ulimit -n) for {} clients instead of {}: lower maxclients first, or ask "
+      "for "
+      "fewer table-cache-files",
+      possible, before);
+}
+
 }  // namespace varve

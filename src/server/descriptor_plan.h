@@ -17,6 +17,10 @@ struct DescriptorPlan {
 // `open_files`: what the process may open (raise_file_limit). Tables get what clients leave, but a part of it
 // in any case.
 DescriptorPlan plan_descriptors(const Config& config, const MemoryPlan& memory, uint64_t open_files);
+// May the settings change so while clients are connected? Not if more is asked for than there is, nor if
+// fewer clients could come than before though nobody asked for that.
+Status check_descriptors(const Config& now, const MemoryPlan& memory_now, const Config& next,
+                         const MemoryPlan& memory_next, uint64_t open_files);
 // The least open_files with which nothing has to be lowered.
 uint64_t descriptors_wanted(const Config& config, const MemoryPlan& memory);
 

@@ -366,13 +366,9 @@ Status Server::config_set(const std::vector<std::pair<std::string, std::string>>
 }
 
 Status Server::apply(const Config& now, const Config& next) {
-  uint64_t possible = descriptors(next).maxclients;
-  if (next.maxclients > now.maxclients && possible < next.maxclients) {
-    return Status::invalid_argument(
-        "The operating system is not able to handle the specified number of clients, try with {}", possible);
-  }
   auto plan = plan_memory(next, machine_memory());
   if (!plan) return plan.status();
+  VARVE_TRY(check_descriptors(now, plan_, next, *plan, open_files_));
   plan_ = *plan;
   return Status();
 }

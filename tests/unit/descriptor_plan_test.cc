@@ -60,6 +60,30 @@ TEST_CASE("descriptors: the log's segments are reserved, as many as there may be
         plan_descriptors(few, memory, 1 << 20).reserved + 996);
 }
 
+TEST_CASE("descriptors: a live change never takes files from clients that nobody gave up") {
+  Config now;
+  MemoryPlan memory = memory_of(1ull << 30);
+  uint64_t open_files = plan_descriptors(now, memory, 1 << 20).reserved + 800;
+  auto check = [&](auto change) {
+    Config next = now;
+    change(next);
+    return check_descriptors(now, memory, next, memory, open_files);
+  };
+  REQUIRE(plan_descriptors(now, memory, open_files).maxclients == 600);
+  Status tables = check([](Config& c) { c.table_cache_files = 5000; });
+  CHECK(
+      tables.message().starts_with("this would leave open files (ulimit -n) for 400 clients instead of 600"));
+  CHECK_FALSE(check([](Config& c) { c.table_cache_files = 300; }).ok());
+  CHECK(check([](Config& c) { c.table_cache_files = 200; }).ok());
+  CHECK(check([](Config& c) { c.maxclients = 500; }).ok());
+  CHECK(check([](Config& c) { c.maxclients = 400, c.table_cache_files = 5000; }).ok());
+  CHECK(check([](Config& c) { c.maxclients = 9000; }).ok());  // as before: 600 fit
+  CHECK(check([](Config& c) { c.maxclients = 11'000; }).message() ==
+        "The operating system is not able to handle the specified number of clients, try with 600");
+  // Nor more memory, whose cache would have more tables open.
+  CHECK_FALSE(check_descriptors(now, memory_of(100 * 16 * 1024), now, memory, open_files).ok());
+}
+
 TEST_CASE("descriptors: drawn settings stay within the limit") {
   Random random(7);
   for (int i = 0; i < 10'000; ++i) {
