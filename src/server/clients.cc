@@ -267,13 +267,14 @@ void Clients::end_of_turn() {
     dirty_.clear();
   }
   if (limits_.memory != 0 && memory_ > limits_.memory) evict();
+  evicted_all_ = false;
   if (!dead_.empty()) bury();
 }
 
 // One poll may read megabytes from each of many clients: what they hold is looked at before the turn ends.
 void Clients::input_grew(Connection& connection) {
   charge(connection);
-  if (limits_.memory != 0 && memory_ > limits_.memory) evict();
+  if (limits_.memory != 0 && memory_ > limits_.memory && !evicted_all_) evict();
 }
 
 // Closes the clients that hold most until the rest fits, as Redis's maxmemory-clients; but those that have
@@ -311,6 +312,7 @@ void Clients::evict() {
     connection->drop_input();
     charge(*connection);
   }
+  evicted_all_ = rest > limits_.memory;
   if (evicted > 1) log_warning("{} more clients evicted, from the largest on", evicted - 1);
   stats_.evicted += evicted;
 }

@@ -150,6 +150,7 @@ class Clients {
   int64_t now_ms_ = 0;  // read once a turn
   int64_t checked_ms_ = 0;
   size_t memory_ = 0;
+  bool evicted_all_ = false;  // in this turn, in vain: looking again before its end would find nobody either
   size_t parked_ = 0;
   ClientsStats stats_;
 };

@@ -865,6 +865,26 @@ TEST_CASE("memory of all clients: input that comes within one turn counts at onc
   CHECK(f.clients.memory_used() <= 1'000'000);
 }
 
+TEST_CASE("memory of all clients: when it is NO-EVICT clients', others are looked through once a turn") {
+  Fixture f;
+  f.limits.memory = 300'000;
+  f.clients.set_limits(f.limits);
+  Wire& kept = f.connect();
+  kept.connection->state().no_evict = true;
+  kept.room = 0;
+  f.ask(kept, "BIG 400000\r\n");
+  Wire& first = f.connect();
+  std::string half = "*2\r\n$3\r\nSET\r\n$100000\r\n" + std::string(90'000, 'x');
+  f.feed(first, half);  // in vain: that of NO-EVICT alone is more than the limit
+  CHECK_FALSE(first.open);
+  Wire& third = f.connect();
+  f.feed(third, half);
+  CHECK(third.open);
+  f.turn();
+  CHECK_FALSE(third.open);
+  CHECK(kept.open);
+}
+
 TEST_CASE("memory of a client: another one's many arguments are not its own") {
   Fixture f;
   Wire& many = f.connect();
