@@ -1,18 +1,16 @@
 // dispatcher.h: the border between a connection and the commands. A connection parses a command into an
 // Invocation and calls run() until it is done.
 //
-//   run() -> kDone       the reply is in `out`; `gate` says up to which sequence must be durable before it
-//   may leave
-//         -> kFault      nothing happened, nothing was written to `out`; engine.fetch(invocation.read, ...),
-//         then run() again
-//         -> kWait       not admitted (pacing, log space): nothing happened; ask again when the engine's
-//         admission changes
-//                        or after invocation.wait_us
-//         -> kSuspended  the command goes on by itself; it calls Invocation::resume when it has its reply.
-//         The connection runs
-//                        no further command of this client meanwhile
-//         -> kStream     the reply is produced piece by piece: call invocation.stream->step() as output
-//         drains
+//   run() -> kDone       the reply is in `out`; `gate` says up to which sequence must be durable before
+//                        it may leave
+//         -> kFault      nothing happened, nothing was written to `out`;
+//                        engine.fetch(invocation.read, ...), then run() again
+//         -> kWait       not admitted (pacing, log space): nothing happened; ask again when the
+//                        engine's admission changes or after invocation.wait_us
+//         -> kSuspended  the command goes on by itself; it calls Invocation::resume when it has its
+//                        reply. The connection runs no further command of this client meanwhile
+//         -> kStream     the reply is produced piece by piece: call invocation.stream->step() as
+//                        output drains
 //
 // An invocation owns its arguments from the first result other than kDone on (own_args), because the input
 // buffer moves on.

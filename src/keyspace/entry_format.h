@@ -18,10 +18,9 @@
 //
 //   type      0 string  1 list  2 set  3 sorted set  4 hash  5 stream
 //   encoding  0 inline: the payload is the value (of a string; or of a small collection, packed)
-//             1 elements: the value stands under the collection id; `count` is its length or cardinality. A
-//             string's
-//               element_key is segment:u32, each segment holds bytes [segment * 8192, + 8192) of it; bytes
-//               that a segment lacks, and whole absent segments, are zeros
+//             1 elements: the value stands under the collection id; `count` is its length or cardinality.
+//               A string's element_key is segment:u32, each segment holds bytes [segment * 8192, + 8192)
+//               of it; bytes that a segment lacks, and whole absent segments, are zeros
 //             2 blob: the payload says where in a blob file the value stands (reserved)
 //   flags 8 and 16 keep what OBJECT ENCODING told in Redis: 8 the string was not made an integer
 //   (INCRBYFLOAT), 16 it was changed in place (APPEND, SETRANGE).

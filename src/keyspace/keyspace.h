@@ -4,15 +4,13 @@
 //
 // Rules that hold everywhere:
 //   - The counter of a database's id counts its metadata records, expired ones not yet removed included.
-//   - A write that knows the record it replaces settles it: the count, the drop of its collection, its expiry
-//   hint. A blind
-//     put does not know; it counts itself, carries the blind mark, and compaction settles the rest.
+//   - A write that knows the record it replaces settles it: the count, the drop of its collection, its
+//     expiry hint. A blind put does not know; it counts itself, carries the blind mark, and compaction
+//     settles the rest.
 //   - A metadata record is the last operation of what a command does to its key, also when only elements
-//   change, so its
-//     sequence covers them: a reply that saw the record waits for them too.
-//   - A run that met a missing block or damage (ReadContext::faulted) sees "absent" there and everything it
-//   does is thrown
-//     away.
+//     change, so its sequence covers them: a reply that saw the record waits for them too.
+//   - A run that met a missing block or damage (ReadContext::faulted) sees "absent" there and everything
+//     it does is thrown away.
 //
 // Loop thread only.
 #pragma once

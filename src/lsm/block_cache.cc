@@ -1,18 +1,15 @@
 // How blocks are kept: S3-FIFO (Yang et al., SOSP 2023) by bytes, with a queue of its own for what leads to
 // data.
 //
-//   small   new data blocks, a tenth of the room; those used again in their time there move to main, others
-//   leave and
-//           are remembered for a while as ghosts. So a scan passes through without touching what is in use.
-//   main    data blocks used more than once, and ghosts that came back. First in, first out, but a block used
-//   since it
-//           was last looked at gets another round.
+//   small   new data blocks, a tenth of the room; those used again in their time there move to main,
+//           others leave and are remembered for a while as ghosts. So a scan passes through without
+//           touching what is in use.
+//   main    data blocks used more than once, and ghosts that came back. First in, first out, but a block
+//           used since it was last looked at gets another round.
 //   meta    index, top index and filter blocks: one of them saves the reads of many data blocks, so they
-//   leave only
-//           when they hold more than half of the room, or no data block can. Rounds as in main.
+//           leave only when they hold more than half of the room, or no data block can. Rounds as in main.
 //   large   blocks larger than a quarter of the room. They would sweep everything else out: they leave as
-//   soon as
-//           nobody else holds them.
+//           soon as nobody else holds them.
 //
 // A block that others hold never leaves. How many blocks one insert may look at is bounded, so that memory
 // may exceed the capacity for a few inserts, but no insert takes long.

@@ -1,10 +1,9 @@
 // engine_impl.h: the engine's parts and how they hang together. Everything here runs on the owner's thread;
 // jobs capture only values and shared immutable inputs, and come back through Executor completions.
 //
-//   commit -> memtable + LogPipeline -> (durable) -> freeze -> flush job -> ManifestQueue -> install ->
-//   retire log
-//                                                                     compaction job -> ManifestQueue ->
-//                                                                     install
+//   commit -> memtable + LogPipeline -> (durable) -> freeze
+//          -> flush job      -> ManifestQueue -> install -> retire log
+//             compaction job -> ManifestQueue -> install
 //
 // Order that survives a crash at any point: tables are written, synced and named in their directory by the
 // job; then the edit is durable in the manifest; only then are memtables dropped, log segments reused and

@@ -4,9 +4,8 @@
 //   filter := line:64 bytes * lines   probes:u8
 //
 //   line of a key    (hash >> 32) * lines >> 32
-//   its probes       bits (x >> 23) of the line, where x starts as the low half of the hash and is multiplied
-//   by
-//                    0x9e3779b9 for each probe
+//   its probes       bits (x >> 23) of the line, where x starts as the low half of the hash and is
+//                    multiplied by 0x9e3779b9 for each probe
 //
 // Hashes are hash_key() of the user key (checksum.h): stable on disk.
 #pragma once

@@ -5,14 +5,12 @@
 //
 // For the versions of one key, newest first, with the job's snapshots as stripes:
 //   - a version is kept if it is the newest one visible to some snapshot or to the present, and no range
-//   tombstone
-//     newer than it lies in the same stripe;
+//     tombstone newer than it lies in the same stripe;
 //   - a delete that is kept only for what lies deeper is dropped when nothing deeper can hold the key
 //     (`deeper` has no range that contains it) and no older version of it stays;
 //   - a range tombstone fragment is dropped when nothing deeper overlaps it and no snapshot is below it;
-//   - a sequence becomes 0 only if nothing deeper can hold the key, no snapshot is below it, and the job has
-//   no
-//     range tombstones at all;
+//   - a sequence becomes 0 only if nothing deeper can hold the key, no snapshot is below it, and the job
+//     has no range tombstones at all;
 //   - a delete without the blind mark takes the place of a record that only a range tombstone hides, if that
 //     record (with what it hides in turn) left the next older one settled; it goes when nothing older can be
 //     there (record_merger.h: barriers).

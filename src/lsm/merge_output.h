@@ -5,9 +5,8 @@
 // there, so the tables are disjoint. A table ends
 //   - when it is full, before the next record or range tombstone that begins;
 //   - before it would overlap more than max_grandparent_overlap bytes of the level below, at the border of
-//   the
-//     table there that would be too much; inside of a range tombstone, too. So a later job that takes one
-//     output down is bounded; only the records of a single key, and one table below, are never parted.
+//     the table there that would be too much; inside of a range tombstone, too. So a later job that takes
+//     one output down is bounded; only the records of a single key, and one table below, are never parted.
 #pragma once
 
 #include <memory>

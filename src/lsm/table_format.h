@@ -1,8 +1,7 @@
 // table_format.h: how a sorted table lies in its file. Written once by TableBuilder, never changed after.
 //
 //   file       := section* range_block? top_index? properties footer
-//   section    := data_block+ filter_partition? index_partition      both partitions are about that run of
-//   data blocks
+//   section    := data_block+ filter_partition? index_partition      both are about that run of data blocks
 //
 //   Blocks follow each other without gaps. Every block:
 //
@@ -18,28 +17,26 @@
 //   entries    := (shared:varint unshared:varint tag:varint value_size:varint key_delta value)*
 //   raw block  := entries restart:u32* bucket:u8* bucket_count:u16 restart_count:u32
 //
-//   shared     is the whole common prefix with the key before, but 0 at a restart point (the offset of such
-//   an entry). bucket     data blocks only: which restart interval holds the keys of that hash; 255: none,
-//   254: several.
+//   shared     is the whole common prefix with the key before, but 0 at a restart point
+//   restart    the offset of such an entry
+//   bucket     data blocks only: which restart interval holds the keys of that hash; 255: none, 254: several
 //
 //   data       key -> value, tag as in key_format.h (puts and deletes)
 //   index      separator -> offset:varint size:varint                      of a data block; tag 0
 //   top index  separator -> index offset, size; filter offset, size (0: no filter); tag 0
-//   range      begin -> end:length-prefixed more:varint drop:varint*       tag: the newest sequence, range
-//   delete;
-//                                                                          the others, each as its distance
-//                                                                          to the one before
+//   range      begin -> end:length-prefixed more:varint drop:varint*
+//                tag: the newest sequence, range delete; drop: the others, each as its distance to the
+//                one before
 //   filter     lines of 64 bytes, probes:u8 (filter.h)
 //   properties TableMeta (table_meta.h) with file_size 0
 //
 //   A separator is >= every key of its block and <= every key of the blocks after it; it equals a later key
 //   only where the versions of one key go on in the next block. Fixed integers are little-endian.
 //
-//   footer     := top_index range properties (each offset:u64 size:u64)  number:u64  identity:high u64, low
-//   u64
-//                 checksum:u64 (of the footer so far, seeded by place)  tail
+//   footer     := top_index range properties (each offset:u64 size:u64)  number:u64
+//                 identity:high u64, low u64  checksum:u64 (of the footer so far, seeded by place)  tail
 //   tail       := version:u32 footer_size:u32 checksum:u64 (of the 8 bytes before, seeded with the magic)
-//   magic:u64
+//                 magic:u64
 //
 // The tail is the same in every version to come, so an old build can tell "newer" from "damaged".
 #pragma once

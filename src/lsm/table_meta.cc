@@ -3,8 +3,8 @@
 #include "base/coding.h"
 #include "lsm/table_format.h"
 
-// meta := number file_size  identity.high:u64 identity.low:u64  smallest largest (length-prefixed)
-// exclusive:u8
+// meta := number file_size  identity.high:u64 identity.low:u64
+//         smallest largest (length-prefixed)  exclusive:u8
 //         smallest_sequence largest_sequence records deletes range_deletes blind collections raw_key_bytes
 //         raw_value_bytes data_blocks expiring_bytes (varints)  min_expire max_expire (zigzag varints)
 //         top_index range_block (offset, size: varints)

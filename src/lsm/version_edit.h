@@ -1,7 +1,7 @@
 // version_edit.h: one step of the manifest: what changed, all of it or nothing.
 //
-//   edit  := field*            field := tag:varint content (by tag, version_edit.cc); unknown tags are
-//   refused
+//   edit  := field*
+//   field := tag:varint content (by tag, version_edit.cc); unknown tags are refused
 #pragma once
 
 #include <cstdint>

@@ -5,8 +5,8 @@
 // manifest with its identity before the first acknowledgement from it. Its life begins with a header block:
 //
 //   segment := header (4 KiB)  frame*  anything
-//   header  := magic:u64 "varvelog"  format:u32  segment_size:u64  identity:128  number:u64  checksum:u64
-//   zeros to 4 KiB
+//   header  := magic:u64 "varvelog"  format:u32  segment_size:u64  identity:128  number:u64
+//              checksum:u64  zeros to 4 KiB
 //
 // Later formats keep the header's first 52 bytes, so that a newer one is told from a damaged one.
 //
@@ -38,9 +38,8 @@
 // in this segment or in the first later one that has any, if that continues the sequence (nothing is missing:
 // either a segment was left, or what is bad was a watermark). Otherwise it ends there - if nothing shows that
 // something durable is missing. These do, and make it damage (corruption, naming file and offset):
-//   - a durable sequence not below the next expected one: the manifest's, or that of any frame of the same
-//   lives, before
-//     or behind the bad place, in this segment or a later one;
+//   - a durable sequence not below the next expected one: the manifest's, or that of any frame of the
+//     same lives, before or behind the bad place, in this segment or a later one;
 //   - a segment that is missing, has not its fixed size, or has a bad or foreign header;
 //   - a valid frame, just where it should be, that does not continue the sequence.
 // Before the first frame the next expected sequence is flushed + 1, and a frame that starts below it will do

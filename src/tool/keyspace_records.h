@@ -21,9 +21,8 @@ std::optional<uint32_t> counter_of(std::string_view key);
 // Takes the live records of a damaged directory in key order and says what becomes of each. The keyspace's
 // rules, held again where a loss broke them:
 //   - hints come from the metadata, none from the source: so hints and their counter are right;
-//   - a long string that a loss may have touched, or that lacks a segment (its record came back, because the
-//   record that
-//     deleted it is lost), is left out as a whole: missing segments would read as zeros;
+//   - a long string that a loss may have touched, or that lacks a segment (its record came back, because
+//     the record that deleted it is lost), is left out as a whole: missing segments would read as zeros;
 //   - elements whose record is gone are left out;
 //   - database ids are never used twice: the next one lies above every id met.
 class KeyspaceMender {

@@ -92,12 +92,17 @@ class TestStream final : public ReplyStream {
 };
 
 // A few commands with made-up effects:
-//   SET v         +OK, takes the next sequence       GET        the last value, depends on the sequence of
-//   its SET PING          +PONG at once                      OLD        +old, depends on sequence 1 FAULT n
-//   text  faults n times, then $text         WAIT       waits for admission (LARGE longer, FREE never)
-//   SUSPEND       goes on when the
-//   test resumes      STREAM n f a stream of n pieces, a fault before piece f BIG n         n bytes QUIT,
-//   LOGIN
+//   SET v         +OK, takes the next sequence
+//   GET           the last value, depends on the sequence of its SET
+//   OLD           +old, depends on sequence 1
+//   PING          +PONG at once
+//   FAULT n text  faults n times, then $text
+//   WAIT text     waits for admission, then $text; LARGE for longer, FREE not behind others
+//   SUSPEND       goes on when the test resumes it
+//   STREAM n f    a stream of n pieces, a fault before piece f
+//   BIG n         n bytes
+//   LONG us       +OK, as if it had run for so many microseconds
+//   QUIT, LOGIN
 class TestBackend final : public Backend {
  public:
   RunResult run(ClientState& client, Invocation& invocation, OutputBuffer& out) override {
