@@ -129,7 +129,7 @@ void Engine::Impl::install(const VersionEdit& edit, const std::map<uint64_t, Tab
     tables_.erase(it);
     open_tables_.erase(removed.number);
   }
-  cache_.set_other_bytes(open_tables_.memory_used());
+  charge_open_tables();
 }
 
 void Engine::Impl::admission_changed() {

@@ -104,6 +104,7 @@ void Engine::Impl::open_soon(const TableRef& table) {
   start_opens();
 }
 
+// Called whenever a place may have become free, so by all that closes a table.
 void Engine::Impl::start_opens() {
   while (!to_open_.empty() && open_tables_.take_place()) {
     uint64_t number = to_open_.front();
@@ -128,6 +129,7 @@ void Engine::Impl::start_opens() {
         },
         [this, number, first](LateOpen opened) { finish_open(number, first, std::move(opened)); });
   }
+  charge_open_tables();
 }
 
 void Engine::Impl::finish_open(uint64_t number, const std::optional<BlockRequest>& first, LateOpen opened) {
@@ -159,11 +161,13 @@ Result<BlockRef> Engine::Impl::read_blocking(const TableRef& table, BlockHandle 
   auto opened = open_live_table(*options_.fs, options_.dir, table->meta);
   if (!opened) {
     if (keep) open_tables_.give_back_place();
+    charge_open_tables();
     open_failed(*table, opened.status());
     return opened.status();
   }
   OpenTableRef open = opened.take();
   if (keep) keep_open(open);
+  charge_open_tables();
   return read_block(*open, handle, kind);
 }
 
@@ -171,6 +175,10 @@ Result<BlockRef> Engine::Impl::read_blocking(const TableRef& table, BlockHandle 
 void Engine::Impl::keep_open(OpenTableRef table) {
   ++counts_.table_opens;
   open_tables_.insert(std::move(table));
+}
+
+// After every change of what is open.
+void Engine::Impl::charge_open_tables() {
   cache_.set_other_bytes(open_tables_.memory_used());
 }
 
@@ -193,7 +201,6 @@ void Engine::Impl::open_failed(const Table& table, const Status& status) {
 void Engine::Impl::set_table_cache_files(size_t files) {
   options_.table_cache_files = files;
   open_tables_.set_files_max(files);
-  cache_.set_other_bytes(open_tables_.memory_used());
   start_opens();
 }
 

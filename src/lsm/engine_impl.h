@@ -64,6 +64,7 @@ class Engine::Impl {
   void finish_open(uint64_t number, const std::optional<BlockRequest>& first, LateOpen opened);
   Result<BlockRef> read_blocking(const TableRef& table, BlockHandle handle, BlockKind kind);
   void keep_open(OpenTableRef table);
+  void charge_open_tables();
   void open_failed(const Table& table, const Status& status);
   void set_table_cache_files(size_t files);
 

@@ -75,18 +75,25 @@ class Bench {
   }
 
   template <class Start>
-  void finish(Start start) {
-    bool finished = false;
-    start([&finished](const Status& status) {
-      CHECK_MESSAGE(status.ok(), status.to_string());
-      finished = true;
-    });
-    while (!finished) {
-      engine_->end_of_turn();
-      clock_.advance_us(1000);
-      engine_->tick();
+  Status result_of(Start start) {
+    std::optional<Status> result;
+    start([&result](const Status& status) { result = status; });
+    while (!result) {
+      turn();
       executor_->wait_completions();
     }
+    return *result;
+  }
+  template <class Start>
+  void finish(Start start) {
+    Status result = result_of(start);
+    CHECK_MESSAGE(result.ok(), result.to_string());
+  }
+  // What the loop does now and then.
+  void turn() {
+    engine_->end_of_turn();
+    clock_.advance_us(1000);
+    engine_->tick();
   }
   // Until nothing is under way.
   void rest() {
@@ -283,6 +290,21 @@ TEST_CASE("a table that cannot be opened now is an error now, and read later") {
   bench.check_get(100);
   CHECK(bench.engine().stats().quarantined_tables == 0);
   CHECK(bench.engine().stats().table_open_errors == 1);
+}
+
+TEST_CASE("what is closed is not charged to the block cache any more") {
+  Bench bench(1);
+  bench.check_get(0);
+  bench.rest();
+  EngineStats before = bench.engine().stats();
+  REQUIRE(before.open_tables == 1);
+  size_t charged = before.open_tables_bytes;
+  size_t blocks = before.cache_bytes - charged;
+  bench.files().add_fault({.kind = Fault::Kind::kIoError, .call = Call::kOpenRead, .path = "*.sst"});
+  REQUIRE_FALSE(bench.get(key_of(kKeys - 1)).ok());
+  bench.rest();
+  CHECK(bench.engine().stats().open_tables == 0);
+  CHECK(bench.engine().stats().cache_bytes == blocks);
 }
 
 TEST_CASE("a start is refused when a table is missing or has another size") {
