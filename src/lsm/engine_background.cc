@@ -398,8 +398,12 @@ void Engine::Impl::finish_compaction(const CompactionPick& pick, MergeOutput out
       // Inputs are kept; the damaged table is left alone from now on, work goes on elsewhere.
       VersionEdit edit;
       edit.quarantined.push_back(output.damaged_table);
-      return submit_edit(std::move(edit), {}, [this, release] {
+      return submit_edit(std::move(edit), {}, [this, release, table = output.damaged_table] {
         release();
+        log_warning("{}: is in quarantine: compactions leave it alone until it can be read",
+                    table_file_name(table));
+        background_errors_[static_cast<int>(Work::kCompaction)] = Status();
+        admission_changed();
         maybe_compact();
       });
     }

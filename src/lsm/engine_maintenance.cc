@@ -94,9 +94,15 @@ void Engine::Impl::continue_manual() {
     if (pick) return start_compaction(std::move(*pick));
     ++manual.level;
   }
+  Status result;
+  for (uint64_t number : version_->quarantined) {
+    if (!result.ok() || !bounds(tables_.at(number)->meta).overlaps(range)) continue;
+    result = Status::corruption("{}: is in quarantine and was left out, because it could not be read",
+                                table_file_name(number));
+  }
   auto done = std::move(manual.done);
   manual_.pop_front();
-  done(Status());
+  done(result);
   maybe_compact();
 }
 
