@@ -18,11 +18,13 @@ constexpr int64_t kCheckEveryMaxUs = 60 * kFirstCheckUs;
 
 // Every block of the table, and whether they agree with each other and with the manifest. Opens the file
 // anew: the handle at hand may be what is broken.
-Status read_whole_table(FileSystem& fs, const std::string& path, const TableMeta& meta) {
+Status read_whole_table(FileSystem& fs, const std::string& path, const TableMeta& meta,
+                        const std::atomic<bool>& cancel) {
   Status found;
-  Status status = check_table(fs, path, &meta, [&found](const std::string& problem) {
+  auto note = [&found](const std::string& problem) {
     if (found.ok()) found = Status::corruption("{}", problem);
-  });
+  };
+  Status status = check_table(fs, path, &meta, note, &cancel);
   return status.ok() ? found : status;
 }
 
@@ -45,7 +47,8 @@ void Engine::Impl::maybe_recheck() {
   submit(
       Lane::kCompact,
       [fs = options_.fs, path = join_path(options_.dir, table_file_name(number)),
-       meta = tables_.at(number)->meta] { return read_whole_table(*fs, path, meta); },
+       meta = tables_.at(number)->meta,
+       cancel = cancel_] { return read_whole_table(*fs, path, meta, *cancel); },
       [this, number](const Status& status) { finish_recheck(number, status); });
 }
 

@@ -149,16 +149,18 @@ class Dumper {
 // Walks everything and counts it again.
 class Checker {
  public:
-  Checker(const OpenTable& table, std::string name, const std::function<void(const std::string&)>& problem)
-      : table_(table), name_(std::move(name)), problem_(problem) {}
+  Checker(const OpenTable& table, std::string name, const std::function<void(const std::string&)>& problem,
+          const std::atomic<bool>* cancel)
+      : table_(table), name_(std::move(name)), problem_(problem), cancel_(cancel) {}
 
-  void run() {
+  Status run() {
     if (table_.meta.top_index != kNoBlock) check_sections();
     if (table_.meta.range_block != kNoBlock) check_ranges();
     if (complete_) {
       check_counts();
       check_gaps();
     }
+    return cancelled_ ? Status::aborted("{}: the check was cancelled", name_) : Status();
   }
 
  private:
@@ -167,8 +169,13 @@ class Checker {
     problem_(name_ + ": " + fmt::format(format, std::forward<Args>(args)...));
   }
 
-  // Null, and reported, when it is damaged: then counts and gaps cannot be judged.
+  // Null, and reported, when it is damaged: then counts and gaps cannot be judged. Null when cancelled, too.
   BlockRef read(BlockHandle handle, BlockKind kind) {
+    if (cancelled_ || (cancel_ != nullptr && cancel_->load())) {
+      cancelled_ = true;
+      complete_ = false;
+      return BlockRef();
+    }
     places_.push_back(handle);
     auto block = read_block(table_, handle, kind);
     if (block) return block.take();
@@ -312,6 +319,8 @@ class Checker {
   const OpenTable& table_;
   std::string name_;
   const std::function<void(const std::string&)>& problem_;
+  const std::atomic<bool>* cancel_;
+  bool cancelled_ = false;
   bool complete_ = true;
   bool any_seen_ = false;
   TableMeta found_;
@@ -331,7 +340,7 @@ Status dump_table(FileSystem& fs, const std::string& path, bool records,
 }
 
 Status check_table(FileSystem& fs, const std::string& path, const TableMeta* expected,
-                   const std::function<void(const std::string&)>& problem) {
+                   const std::function<void(const std::string&)>& problem, const std::atomic<bool>* cancel) {
   auto table = open_table_file(fs, path);
   if (!table) {
     if (!table.status().is_corruption()) return table.status();
@@ -341,8 +350,7 @@ Status check_table(FileSystem& fs, const std::string& path, const TableMeta* exp
   std::string name = path.substr(path.rfind('/') + 1);
   if (expected != nullptr && (*table)->meta != *expected)
     problem(name + ": properties are not those in the manifest");
-  Checker(**table, name, problem).run();
-  return Status();
+  return Checker(**table, name, problem, cancel).run();
 }
 
 }  // namespace varve

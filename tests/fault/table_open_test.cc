@@ -133,6 +133,7 @@ class Bench {
   uint64_t opened_at_start() const { return opened_at_start_; }
   CrashFs& files() { return files_; }
   Engine& engine() { return *engine_; }
+  ManualClock& clock() { return clock_; }
 
  private:
   CrashFs files_;
@@ -308,6 +309,26 @@ TEST_CASE("what is closed is not charged to the block cache any more") {
   bench.rest();
   CHECK(bench.engine().stats().open_tables == 0);
   CHECK(bench.engine().stats().cache_bytes == blocks);
+}
+
+TEST_CASE("a check of a table in quarantine does not hold back a close") {
+  Bench bench(3);
+  std::string path = bench.table_path(5), bytes = bench.files().contents(path);
+  REQUIRE(bench.files().remove(path).ok());
+  CHECK(check_all_but(bench, path) > 3);
+  bench.rest();
+  bench.files().put(path, bytes);
+  for (int i = 0; i < 1000; ++i) {  // the walk ends
+    bench.turn();
+    bench.rest();
+  }
+  REQUIRE(bench.engine().stats().quarantined_tables == 1);
+  bench.clock().advance_us(3600 * 1'000'000ll);
+  bench.turn();
+  REQUIRE(bench.engine().stats().quarantine_checks == 1);
+  uint64_t before = bench.files().calls(Call::kRead);
+  bench.close();
+  CHECK(bench.files().calls(Call::kRead) <= before + 2);  // footer and properties, no blocks
 }
 
 TEST_CASE("a start is refused when a table is missing or has another size") {
