@@ -273,7 +273,8 @@ Status read_manifest(FileSystem& fs, const std::string& dir, bool accept_loss, M
   info->application = header.application;
   auto read = std::make_unique<ManifestReader>(*bytes, current.manifest, header.file);
   status = read->run(state);
-  const bool cut = status.is_corruption() && accept_loss && read->has_snapshot();
+  info->snapshot = read->has_snapshot();
+  const bool cut = status.is_corruption() && accept_loss && info->snapshot;
   if (cut) {
     // Once more, up to the damage: the edit there may have been applied by half.
     *state = ManifestState();

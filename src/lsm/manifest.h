@@ -44,6 +44,7 @@ struct ManifestInfo {
   uint64_t last_edit = 0;
   uint64_t size = 0;  // bytes of valid records; what follows is torn
   bool torn_tail = false;
+  bool snapshot = false;  // it has a whole one, so accept_loss may cut behind it
 };
 
 // In bytes of file. A file at its limit takes no more edits and must be rewritten; between the two limits

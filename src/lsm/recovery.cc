@@ -35,13 +35,27 @@ class Recovery {
         if (Status removed = fs_.remove(path); !removed.ok())
           log_verbose("recovery: {}", removed.to_string());
       }
-      return status;
+      return advise(status);
     }
     remove_orphans();
     return std::move(out_);
   }
 
  private:
+  // What a person can do about it.
+  Status advise(const Status& status) const {
+    if (status.code() == StatusCode::kBusy) {
+      return Status::busy("{}: another server runs on this directory; stop it first", status.message());
+    }
+    if (!status.is_corruption()) return status;
+    return Status::corruption(
+        "{}. Copy {} first; varve-tool check tells what is damaged. Then restore a backup, or let varve-tool "
+        "salvage copy what is intact{}",
+        status.message(), options_.dir,
+        loss_may_be_accepted_ ? ", or start once with accept-loss yes: with what stands before the damage"
+                              : "");
+  }
+
   Status recover_all() {
     VARVE_TRY(prepare_directory());
     VARVE_TRY(find_tables());
@@ -58,6 +72,7 @@ class Recovery {
     if (!lock) return lock.status();
     out_.lock = lock.take();
     Status status = read_manifest(fs_, options_.dir, options_.accept_loss, &out_.state, &info_);
+    loss_may_be_accepted_ = info_.snapshot && !options_.accept_loss;
     if (status.is_not_found()) {
       if (!options_.create_if_missing) return status;
       out_.created = true;
@@ -69,6 +84,7 @@ class Recovery {
       return skip_existing_numbers();
     }
     VARVE_TRY(status);
+    loss_may_be_accepted_ = false;
     if (info_.application != options_.application) {
       return Status::unsupported(
           "{}: holds \"{}\", this program expects \"{}\"; start it on another directory, or use the "
@@ -136,15 +152,18 @@ class Recovery {
     return refuse_newer_tables();
   }
 
-  // A newer build's tables have the highest numbers there are: the last one tells whether there are any.
+  // A newer build's tables have the highest numbers there are: the last one tells whether there are any. If
+  // it is damaged nothing tells.
   Status refuse_newer_tables() {
     if (out_.tables.empty()) return Status();
     auto last = open_table(fs_, options_.dir, out_.tables.rbegin()->second->meta);
-    return last.status().code() == StatusCode::kUnsupported ? last.status() : Status();
+    // A disk that fails for a moment is no reason to keep all the other data away.
+    return last.status().is_io_error() ? Status() : last.status();
   }
 
   Status replay() {
     memtable_ = std::make_shared<MemTable>();
+    loss_may_be_accepted_ = !options_.accept_loss;
     auto replayed = replay_log(fs_, options_.dir, out_.state.log, out_.state.flushed_sequence,
                                out_.state.durable_sequence, options_.accept_loss,
                                [this](Sequence first, std::string_view ops) { return apply(first, ops); });
@@ -157,6 +176,7 @@ class Recovery {
                                 options_.dir, manifest_file_name(info_.number), info_.last_edit + 1,
                                 replayed->manifest_edit);
     }
+    loss_may_be_accepted_ = false;
     VARVE_TRY(flush_memtable());
     out_.last_sequence = std::max(replayed->last_sequence, out_.state.flushed_sequence);
     out_.state.flushed_sequence = out_.last_sequence;
@@ -274,6 +294,7 @@ class Recovery {
   std::vector<std::string> created_;
   std::shared_ptr<MemTable> memtable_;
   Sequence flushed_up_to_ = 0;
+  bool loss_may_be_accepted_ = false;  // what can fail now is damage that accept_loss would go on from
 };
 
 }  // namespace

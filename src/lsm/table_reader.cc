@@ -91,12 +91,15 @@ Result<std::shared_ptr<OpenTable>> open_and_check(FileSystem& fs, const std::str
   const ReadFile& file = *table->file;
   uint64_t size = file.size();
   if (size < kTableFooterSize) {
-    return Status::corruption("{}: too short for a table ({} bytes)", file_name(file), size);
+    return Status::corruption("{}: 0: too short for a table ({} bytes)", file_name(file), size);
   }
+  const uint64_t footer_at = size - kTableFooterSize;
   Buffer bytes;
-  VARVE_TRY(file.read_at(size - kTableFooterSize, kTableFooterSize, &bytes));
+  VARVE_TRY(file.read_at(footer_at, kTableFooterSize, &bytes));
   TableFooter footer;
   if (Status status = footer.decode(bytes.view(), size); !status.ok()) {
+    if (status.is_corruption())
+      return Status::corruption("{}: {}: {}", file_name(file), footer_at, status.message());
     return Status(status.code(), fmt::format("{}: {}", file_name(file), status.message()));
   }
   table->meta.file_size = size;
@@ -111,7 +114,7 @@ Result<std::shared_ptr<OpenTable>> open_and_check(FileSystem& fs, const std::str
   meta.file_size = size;
   if (meta.number != footer.number || meta.identity != footer.identity ||
       meta.top_index != footer.top_index || meta.range_block != footer.range_block) {
-    return Status::corruption("{}: footer and properties disagree", file_name(file));
+    return Status::corruption("{}: {}: footer and properties disagree", file_name(file), footer_at);
   }
   table->meta = std::move(meta);
   return table;
@@ -124,7 +127,7 @@ Result<OpenTableRef> open_table(FileSystem& fs, const std::string& dir, const Ta
   if (!table) return table.status();
   const TableMeta& found = (*table)->meta;
   if (found == meta) return OpenTableRef(table.take());
-  std::string name = table_file_name(meta.number);
+  std::string name = fmt::format("{}: {}", table_file_name(meta.number), found.file_size - kTableFooterSize);
   if (found.identity != meta.identity || found.number != meta.number) {
     return Status::corruption("{}: is another table ({} {}, expected {} {})", name, found.number,
                               found.identity.to_string(), meta.number, meta.identity.to_string());

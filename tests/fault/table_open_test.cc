@@ -331,19 +331,28 @@ TEST_CASE("a check of a table in quarantine does not hold back a close") {
   CHECK(bench.files().calls(Call::kRead) <= before + 2);  // footer and properties, no blocks
 }
 
-TEST_CASE("a start is refused when a table is missing or has another size") {
+TEST_CASE("a start is refused when a table is missing, has another size, or is a damaged last one") {
   Bench bench(3);
   bench.close();
-  std::string path = bench.table_path(4), name = path.substr(path.rfind('/') + 1);
+  std::string path = bench.table_path(4);
   SUBCASE("missing") {
     REQUIRE(bench.files().remove(path).ok());
   }
   SUBCASE("cut short") {
     bench.files().cut(path, bench.files().contents(path).size() - 1);
   }
+  SUBCASE("the last one, damaged") {
+    path = bench.table_path(bench.tables() - 1);
+    bench.files().flip_bit(path, 8 * bench.files().contents(path).size() - 100);
+  }
   Status refused = bench.open();
-  CHECK_FALSE(refused.ok());
-  CHECK_MESSAGE(refused.message().find(name) != std::string::npos, refused.to_string());
+  CHECK(refused.is_corruption());
+  for (const std::string& word :
+       {path.substr(path.rfind('/') + 1), std::string("Copy /db first"), std::string("varve-tool check"),
+        std::string("restore a backup"), std::string("salvage")}) {
+    CHECK_MESSAGE(refused.message().find(word) != std::string::npos, refused.to_string());
+  }
+  CHECK(refused.message().find("accept-loss") == std::string::npos);  // it would not help
 }
 
 TEST_CASE("reads of memory alone open tables while there are places, and then know what they hold") {

@@ -62,7 +62,7 @@ def locked_directory(t):
     """Two servers cannot share a directory; the first one goes on."""
     t.only_varve()
     first = t.server().start()
-    refused(t, t.server(first.directory), "lock")
+    refused(t, t.server(first.directory), "lock", "another server", "stop it first")
     with first.client() as client:
         check_equal(client.ok("SET", "a", "1"), "OK", "SET at the first server")
     first.kill()
@@ -145,7 +145,7 @@ def damaged_files(t):
     refused(t, t.server(damaged_copy(t, directory, manifest, flip(20))), manifest)
     refused(t, t.server(damaged_copy(t, directory, "CURRENT", lambda data: bytearray(b"MANIFEST-99999999\n"))), "CURRENT", "another program")
     copy = damaged_copy(t, directory, used, flip(4096 + 60))
-    refused(t, t.server(copy), used, "4096")
+    refused(t, t.server(copy), used, "4096", "varve-tool check", "restore a backup", "salvage", "accept-loss yes")
     code, out, err = t.tool("check", copy, code=None)
     check(code != 0 and used in out + err, f"varve-tool check of a damaged log: code {code}\n{out}{err}")
 
@@ -171,7 +171,8 @@ def damaged_files(t):
 
     missing = damaged_copy(t, directory, "CURRENT", lambda data: data)
     os.remove(os.path.join(missing, table))
-    refused(t, t.server(missing), table)
+    said = refused(t, t.server(missing), table, "varve-tool check", "restore a backup", "salvage")
+    check("accept-loss" not in said, f"accept-loss does not bring a table back:\n{said}")
 
 
 def written_bytes(path):
