@@ -40,7 +40,8 @@ Engine::Impl::Impl(const EngineOptions& options, Recovered recovered)
                                   [this] { return manifest_.durable_edit(); }}),
       free_segments_(std::move(recovered.free_segments)),
       counters_(manifest_.state().counters),
-      flushed_(recovered.last_sequence) {
+      flushed_(recovered.last_sequence),
+      walk_end_(next_file_) {
   log_.start_at(recovered.last_sequence);
   recovered_batches_ = recovered.batches;
 }

@@ -132,6 +132,7 @@ struct EngineStats {
   std::vector<LevelStats> levels;
   uint64_t tables = 0, table_bytes = 0, quarantined_tables = 0;
   uint64_t quarantine_checks = 0, quarantine_healed = 0;  // tables in quarantine read again; found whole
+  uint64_t startup_tables_checked = 0;                    // of those there at the start, opened once since
   int64_t quarantine_next_check_s = -1;                   // until the next such check; -1: none is planned
   uint64_t install_holds = 0, installs_held = 0;  // commands that held versions back; versions held back
   uint64_t records_in_tables = 0, blind_records = 0, range_deletes = 0;

@@ -97,6 +97,7 @@ class Engine::Impl {
   CompactionOptions compaction_options() const;
 
   // engine_quarantine.cc
+  void maybe_walk();
   void maybe_recheck();
   void finish_recheck(uint64_t table, const Status& status);
   void recheck_now();
@@ -157,6 +158,10 @@ class Engine::Impl {
   };
   std::map<uint64_t, Recheck> rechecks_;
   bool recheck_running_ = false;
+  // The walk over the tables that were there at the start: the next file number, and the first that is new.
+  uint64_t walk_at_ = 0;
+  uint64_t walk_end_;
+  bool walk_running_ = false;
   std::set<uint64_t> rests_;  // tables that a job only copied, its rests
   bool preparing_segment_ = false;
   bool urgent_freeze_ = false;

@@ -4,6 +4,9 @@
 // compaction. One that proves whole is compacted again, one that is really damaged stays where it is.
 //
 // The checks go to the compaction lane: they read as much as a small job, at its low priority, one at a time.
+//
+// A start opens no tables but one. So that a file that is gone or broken is known soon after it rather than
+// when somebody asks for its keys, a walk opens each table's file once, a few with every tick.
 #include <algorithm>
 
 #include "base/log.h"
@@ -15,6 +18,7 @@ namespace {
 
 constexpr int64_t kFirstCheckUs = 60'000'000;
 constexpr int64_t kCheckEveryMaxUs = 60 * kFirstCheckUs;
+constexpr size_t kWalkTablesPerTick = 8;
 
 // Every block of the table, and whether they agree with each other and with the manifest. Opens the file
 // anew: the handle at hand may be what is broken.
@@ -50,6 +54,37 @@ void Engine::Impl::maybe_recheck() {
        meta = tables_.at(number)->meta,
        cancel = cancel_] { return read_whole_table(*fs, path, meta, *cancel); },
       [this, number](const Status& status) { finish_recheck(number, status); });
+}
+
+// On the compaction lane, too: between jobs, and never beside one that has as many files open as it may.
+void Engine::Impl::maybe_walk() {
+  if (closing_ || walk_running_ || walk_at_ >= walk_end_) return;
+  std::vector<TableRef> tables;
+  for (auto it = tables_.lower_bound(walk_at_); it != tables_.end() && it->first < walk_end_; ++it) {
+    if (tables.size() == kWalkTablesPerTick) break;
+    tables.push_back(it->second);
+  }
+  walk_at_ = tables.size() < kWalkTablesPerTick ? walk_end_ : tables.back()->meta.number + 1;
+  if (tables.empty()) return;
+  walk_running_ = true;
+  using Found = std::vector<std::pair<TableRef, Status>>;
+  submit(
+      Lane::kCompact,
+      [fs = options_.fs, dir = options_.dir, tables = std::move(tables), cancel = cancel_] {
+        Found found;
+        for (const TableRef& table : tables) {
+          if (cancel->load()) break;
+          found.push_back({table, open_live_table(*fs, dir, table->meta).status()});
+        }
+        return found;
+      },
+      [this](const Found& found) {
+        walk_running_ = false;
+        counts_.startup_tables_checked += found.size();
+        for (const auto& [table, status] : found) {
+          if (!status.ok()) open_failed(*table, status);
+        }
+      });
 }
 
 void Engine::Impl::finish_recheck(uint64_t table, const Status& status) {

@@ -168,6 +168,7 @@ void Engine::Impl::tick() {
   maybe_flush();
   maybe_recheck();
   maybe_compact();
+  maybe_walk();
   maybe_prepare_segment();
   remove_obsolete();
   delete_garbage();

@@ -199,6 +199,7 @@ void add_tree(const EngineStats& engine, Lines* lines) {
   lines->add("quarantine_checks", engine.quarantine_checks);
   lines->add("quarantine_healed", engine.quarantine_healed);
   lines->add("quarantine_next_check_sec", engine.quarantine_next_check_s);
+  lines->add("startup_tables_checked", engine.startup_tables_checked);
   lines->add("table_records", engine.records_in_tables);
   lines->add("blind_records", engine.blind_records);  // DBSIZE may be too high by so many
   lines->add("range_deletes", engine.range_deletes);

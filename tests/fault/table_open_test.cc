@@ -311,6 +311,24 @@ TEST_CASE("what is closed is not charged to the block cache any more") {
   CHECK(bench.engine().stats().cache_bytes == blocks);
 }
 
+TEST_CASE("a walk after the start opens every table once, and finds what is damaged") {
+  Bench bench(3);
+  std::string path = bench.table_path(7);
+  bench.close();
+  bench.files().flip_bit(path, 8 * bench.files().contents(path).size() - 100);
+  REQUIRE(bench.open().ok());
+  CHECK(bench.engine().stats().startup_tables_checked == 0);
+  for (int i = 0; i < 1000; ++i) {
+    bench.turn();
+    bench.rest();
+  }
+  EngineStats stats = bench.engine().stats();
+  CHECK(stats.startup_tables_checked == bench.tables());
+  CHECK(stats.quarantined_tables == 1);
+  CHECK(stats.open_tables == 0);
+  CHECK(bench.files().most_open_readers() == 1);
+}
+
 TEST_CASE("a check of a table in quarantine does not hold back a close") {
   Bench bench(3);
   std::string path = bench.table_path(5), bytes = bench.files().contents(path);
@@ -329,6 +347,14 @@ TEST_CASE("a check of a table in quarantine does not hold back a close") {
   uint64_t before = bench.files().calls(Call::kRead);
   bench.close();
   CHECK(bench.files().calls(Call::kRead) <= before + 2);  // footer and properties, no blocks
+}
+
+TEST_CASE("a walk does not hold back a close") {
+  Bench bench(3);
+  bench.turn();
+  uint64_t before = bench.files().calls(Call::kOpenRead);
+  bench.close();
+  CHECK(bench.files().calls(Call::kOpenRead) == before);
 }
 
 TEST_CASE("a start is refused when a table is missing, has another size, or is a damaged last one") {
