@@ -11,10 +11,14 @@ namespace {
 
 thread_local Allocations counted;
 
-void* allocate(size_t n) {
+void* try_allocate(size_t n) {
   counted.largest = std::max<uint64_t>(counted.largest, n);
   counted.total += n;
-  void* p = std::malloc(n > 0 ? n : 1);
+  return std::malloc(n > 0 ? n : 1);
+}
+
+void* allocate(size_t n) {
+  void* p = try_allocate(n);
   if (p == nullptr) throw std::bad_alloc();
   return p;
 }
@@ -37,6 +41,13 @@ void* operator new(size_t n) {
 void* operator new[](size_t n) {
   return varve::prove::allocate(n);
 }
+// The library's temporary buffers come this way: all forms are replaced, or none.
+void* operator new(size_t n, const std::nothrow_t&) noexcept {
+  return varve::prove::try_allocate(n);
+}
+void* operator new[](size_t n, const std::nothrow_t&) noexcept {
+  return varve::prove::try_allocate(n);
+}
 void operator delete(void* p) noexcept {
   std::free(p);
 }
@@ -47,6 +58,13 @@ void operator delete(void* p, size_t) noexcept {
   std::free(p);
 }
 void operator delete[](void* p, size_t) noexcept {
+  std::free(p);
+}
+
+void operator delete(void* p, const std::nothrow_t&) noexcept {
+  std::free(p);
+}
+void operator delete[](void* p, const std::nothrow_t&) noexcept {
   std::free(p);
 }
 
