@@ -47,9 +47,8 @@ inline constexpr const char* kShuttingDown = "ERR the server is shutting down";
 inline constexpr const char* kReadFailed = "ERR the data could not be read, see the log:";
 // With the limit in bytes.
 inline constexpr const char* kReplyTooLong =
-    "ERR the reply would exceed {} bytes, what varve holds of one in memory (maxmemory-clients); ask for "
-    "fewer "
-    "keys at once, or read with GET or GETRANGE";
+    "ERR the reply would exceed {} bytes, what varve holds of one in memory (maxmemory-clients); "
+    "ask for fewer keys at once, or read with GET or GETRANGE";
 inline constexpr const char* kKeyTooLong = "ERR key is longer than 65536 bytes, varve's limit";
 inline constexpr const char* kUnknownCursor =
     "ERR unknown cursor: varve remembers a bounded number of SCAN positions and this one is gone; start "

@@ -58,9 +58,8 @@ Status check_descriptors(const Config& now, const MemoryPlan& memory_now, const 
   }
   if (possible >= before) return Status();
   return Status::invalid_argument(
-      "this would leave open files (ulimit -n) for {} clients instead of {}: lower maxclients first, or ask "
-      "for "
-      "fewer table-cache-files",
+      "this would leave open files (ulimit -n) for {} clients instead of {}: lower maxclients first, "
+      "or ask for fewer table-cache-files",
       possible, before);
 }
 
