@@ -18,11 +18,13 @@
 namespace varve::fuzz {
 namespace {
 
-// Length of the well-formed reply at the front; 0 if there is no whole one. Depth is bounded by varve's own
-// replies: none nests deeper than a few levels.
+// How deep varve's own replies nest at most: COMMAND DOCS of a subcommand's arguments within arguments.
+constexpr int kDepthMax = 12;
+
+// Length of the well-formed reply at the front; 0 if there is no whole one.
 size_t reply_size(std::string_view in, int depth) {
   size_t line = in.find("\r\n");
-  if (line == std::string_view::npos || line == 0 || depth > 8) return 0;
+  if (line == std::string_view::npos || line == 0 || depth > kDepthMax) return 0;
   std::string_view head = in.substr(1, line - 1);
   size_t used = line + 2;
   int64_t n = 0;
