@@ -11,7 +11,6 @@ namespace varve::prove {
 namespace {
 
 constexpr const char* kNotInteger = "ERR value is not an integer or out of range";
-constexpr const char* kSyntax = "ERR syntax error";
 
 // EX, PX, EXAT, PXAT and a time, sometimes.
 void draw_expiry(Draw& draw, Arguments* args) {
