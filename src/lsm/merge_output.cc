@@ -130,7 +130,7 @@ Status OutputWriter::grow(std::string_view key, bool inclusive, bool stop_when_s
       int order = std::string_view(meta.smallest).compare(key);
       if (order > 0 || (order == 0 && !inclusive)) return Status();
       bool too_much = overlapped_ > 0 && overlapped_ + meta.file_size > input_.max_grandparent_overlap;
-      if (too_much && files_ < files_max_) break;
+      if (too_much && may_cut(meta.smallest)) break;
       overlapped_ += meta.file_size;
     }
     if (next_grandparent_ == tables.size()) return Status();
@@ -141,6 +141,12 @@ Status OutputWriter::grow(std::string_view key, bool inclusive, bool stop_when_s
       return Status();
     }
   }
+}
+
+// Is there a file number for what follows a cut at key? The cut itself may begin a table, for the piece of a
+// range tombstone before it.
+bool OutputWriter::may_cut(std::string_view key) const {
+  return files_ + (builder_ == nullptr && in_fragment(key) ? 1 : 0) < files_max_;
 }
 
 // Ends the table before key.

@@ -51,6 +51,7 @@ class OutputWriter {
   Status add_piece(std::string_view end);
   bool full() const;
   Status grow(std::string_view key, bool inclusive, bool stop_when_spent);
+  bool may_cut(std::string_view key) const;
   Status cut(std::string_view key);
   // Only what has been begun may still be ended.
   bool spent() const { return may_stop_ && files_ + 1 >= files_max_; }

@@ -39,7 +39,7 @@ class Run {
 
   void check() {
     MergeOutput out = run_merge(in_);
-    REQUIRE(out.status.ok());
+    REQUIRE_MESSAGE(out.status.ok(), out.status.to_string());
     REQUIRE(out.outputs.size() <= in_.file_number_count);
     MergeRules rules{in_.snapshots, in_.deeper, memtable_->range_tombstones(), nullptr};
     std::vector<std::string> expected = merged(rules), found;

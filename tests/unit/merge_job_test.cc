@@ -167,6 +167,23 @@ TEST_CASE("outputs are cut where they overlap much of the level below") {
         "[a,b]: a#5 put y; b#6 put y;\n[d,f]: d#7 put y; f#8 put y;\n[h,h]: h#9 put y;\n");
 }
 
+TEST_CASE("the last file number also takes a range tombstone that overlaps much of the level below") {
+  Fixture f;
+  std::vector<TableRef> below = f.flush({"c#1 put x", "e#2 put x", "g#3 put x"}, 1);
+  auto memtable = std::make_shared<MemTable>();
+  memtable->add_range_delete(4, "a", "x");
+  memtable->freeze();
+  MergeInput in = f.input();
+  in.memtables = {memtable};
+  in.grandparents = below;
+  in.max_grandparent_overlap = below[0]->meta.file_size;
+  in.deeper = {{KeyRange{"a", "z", true}}};
+  in.file_number_count = 2;
+  MergeOutput out = run_merge(in);
+  REQUIRE_MESSAGE(out.status.ok(), out.status.to_string());
+  CHECK(describe(f, out.outputs) == "[a,e): [a,e) 4\n[e,x): [e,x) 4\n");
+}
+
 TEST_CASE("a full merge to the bottom leaves neither deletes nor range tombstones") {
   Fixture f;
   MergeInput in = f.input();
