@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 
 namespace varve::prove {
 namespace {
@@ -22,14 +23,18 @@ std::chrono::steady_clock::time_point begin_time() {
   return begin;
 }
 
+// A JSON string. Bytes that are not plain text (of a key, say) are shown as \\xNN.
 std::string quoted(std::string_view text) {
   std::string out = "\"";
   for (char c : text) {
+    auto byte = static_cast<unsigned char>(c);
     if (c == '"' || c == '\\') {
       out += '\\';
       out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      out += fmt::format("\\u{:04x}", c);
+    } else if (c == '\n') {
+      out += "\\n";
+    } else if (byte < 0x20 || byte >= 0x7f) {
+      out += fmt::format("\\\\x{:02x}", byte);
     } else {
       out += c;
     }
@@ -65,7 +70,8 @@ double elapsed_s() {
 
 bool go_on(const Options& options, uint64_t rounds_done, uint64_t default_count) {
   uint64_t count = options.count ? options.count : (options.seconds > 0 ? UINT64_MAX : default_count);
-  return rounds_done < count && (options.seconds <= 0 || elapsed_s() < options.seconds);
+  double processor_s = static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
+  return rounds_done < count && (options.seconds <= 0 || processor_s < options.seconds);
 }
 
 uint64_t Options::number(const std::string& name, uint64_t otherwise) const {

@@ -40,9 +40,9 @@ class Counters {
 
 struct Options {
   uint64_t seed = 1;
-  uint64_t count = 0;                       // 0: the tool's own default
-  double seconds = 0;                       // 0: no limit
-  bool verbose = false;                     // say what is done
+  uint64_t count = 0;    // 0: the tool's own default
+  double seconds = 0;    // of processor time, so that other load takes nothing away; 0: no limit
+  bool verbose = false;  // say what is done
   std::map<std::string, std::string> more;  // the tool's own, by name without dashes
   std::vector<std::string> files;           // arguments without a name
 
@@ -50,7 +50,7 @@ struct Options {
   std::string text(const std::string& name, const std::string& otherwise) const;
 };
 
-// Time since the tool began; for --seconds and for rates only, never for a decision a seed should repeat.
+// Time since the tool began; for rates only, never for a decision a seed should repeat.
 double elapsed_s();
 // True while another round may start: fewer than `count` rounds done, and time left.
 bool go_on(const Options& options, uint64_t rounds_done, uint64_t default_count);

@@ -226,8 +226,9 @@ void World::rest(bool compare) {
     return true;
   };
   if (!pump(answered, kPatience)) return complain("commands are never answered although nothing fails");
-  if (!ok() || fenced()) return;
+  if (!ok()) return;
   auto settled = [this] {
+    if (fenced()) return true;  // perhaps only now: what failed before may tell of it late
     EngineStats stats = core_->engine()->stats();
     bool durable = options_.engine.sync != SyncMode::kAlways || stats.durable_sequence == stats.last_sequence;
     return durable && !stats.flush_running && stats.compactions_running == 0 && executor_->pending() == 0;
@@ -240,7 +241,7 @@ void World::rest(bool compare) {
                     stats.durable_sequence, stats.last_sequence, stats.flush_running,
                     stats.compactions_running, executor_->pending(), core_->engine()->debug_string()));
   }
-  if (!ok() || files_.crashed()) return;
+  if (!ok() || files_.crashed() || fenced()) return;
   auto recovered = [this] { return core_->engine()->stats().background_error.ok(); };
   if (!pump(recovered, kPatience)) {
     return complain("long after the last fault: " + core_->engine()->stats().background_error.to_string());
