@@ -49,6 +49,9 @@ Engine::Impl::Impl(const EngineOptions& options, Recovered recovered)
 Engine::Impl::~Impl() {
   cancel_->store(true);
   closing_ = true;
+  on_durable_ = nullptr;
+  on_admission_change_ = nullptr;
+  on_fenced_ = nullptr;
   // Jobs come back to this object; a simulated kill has dropped them instead.
   while ((jobs_ > 0 || log_.in_flight() || manifest_.running()) && options_.executor->pending() > 0) {
     options_.executor->wait_completions();

@@ -168,7 +168,9 @@ class Engine {
   static void open(const EngineOptions& options, std::function<void(Result<std::unique_ptr<Engine>>)> done);
   // The same, waiting on the executor.
   static Result<std::unique_ptr<Engine>> open_blocking(const EngineOptions& options);
-  ~Engine();  // close() first; without it nothing acknowledged is lost, but jobs are waited for
+  // close() first; without it nothing acknowledged is lost, but jobs are waited for, and what they bring is
+  // told to nobody.
+  ~Engine();
 
   // --- writing ---
   // May a batch of about `bytes` be written now? Ask before a command's first run. `frees_space`: deletes,

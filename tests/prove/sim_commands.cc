@@ -17,10 +17,14 @@ std::string Draw::number_key() {
 }
 
 std::string Draw::value() {
-  std::string value = fmt::format("<{}>", ++tag_);
   uint64_t size = random.below(options.value_size + 1);
   if (options.large_one_in > 0 && random.one_in(options.large_one_in)) size = 4000 + random.below(30'000);
   if (options.huge_one_in > 0 && random.one_in(options.huge_one_in)) size = (1 << 20) + random.below(1 << 19);
+  return value_of(size);
+}
+
+std::string Draw::value_of(uint64_t size) {
+  std::string value = fmt::format("<{}>", ++tag_);
   char filler = static_cast<char>('a' + random.below(26));
   value.append(size, filler);
   // Long ones must show which part of them is where.

@@ -36,6 +36,7 @@ class Draw {
   std::string key();
   std::string number_key();  // one that INCR and its like get along with
   std::string value();
+  std::string value_of(uint64_t size);
   std::string integer();
   std::string database() { return std::to_string(random.below(options.databases)); }
   uint64_t some() { return random.one_in(12) ? 4 + random.below(40) : 1 + random.below(4); }

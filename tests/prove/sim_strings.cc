@@ -135,9 +135,11 @@ void run_setex(ModelRun& run) {
 
 Arguments draw_pairs(Draw& draw, const char* name) {
   Arguments args = {name};
-  for (uint64_t n = draw.some(); n > 0; --n) {
+  // Sometimes too much for one frame of the log: a batch in parts.
+  bool parts = draw.options.large_one_in > 0 && draw.random.one_in(3);
+  for (uint64_t n = parts ? 4 + draw.random.below(12) : draw.some(); n > 0; --n) {
     args.push_back(draw.key());
-    args.push_back(draw.value());
+    args.push_back(parts ? draw.value_of(2000 + draw.random.below(10'000)) : draw.value());
   }
   return args;
 }
