@@ -256,7 +256,7 @@ def main():
         build = os.path.join(ROOT, "build")
         return subprocess.call(command_of(tool, build) + sys.argv[2:], cwd=ROOT)
     parser.add_argument("names", nargs="*", help="plant: only these defects")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()  # names may stand behind options
     if options.what == "plant":
         return run_plants(options)
     if options.list or not options.what:

@@ -23,7 +23,7 @@ std::chrono::steady_clock::time_point begin_time() {
   return begin;
 }
 
-// A JSON string. Bytes that are not plain text (of a key, say) are shown as \\xNN.
+// A JSON string. Bytes that are not plain text (of a key, say) are shown as \xNN.
 std::string quoted(std::string_view text) {
   std::string out = "\"";
   for (char c : text) {

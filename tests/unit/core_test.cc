@@ -12,35 +12,44 @@ using namespace varve::test;
 
 namespace {
 
-EngineOptions engine_options(CrashFs& files, SimExecutor& executor, test::ManualClock& clock) {
+struct Bench {
+  Bench() {
+    REQUIRE(files.create_dir("/data").ok());
+    options.fs = &files;
+    options.executor = &executor;
+    options.clock = &clock;
+    options.random_seed = 1;
+    options.dir = "/data";
+    options.log_segment_size = 1 << 20;
+  }
+  void open() {
+    core.open(options, [this](const Status& status) { opened = status; });
+  }
+  void wait_until_open() {
+    while (!opened) executor.wait_completions();
+    REQUIRE(opened->ok());
+  }
+
+  CrashFs files;
+  SimExecutor executor{1};
+  test::ManualClock clock;
+  PlainHost host;
+  Core core{host, clock, 1, [] {}};
   EngineOptions options;
-  options.fs = &files;
-  options.executor = &executor;
-  options.clock = &clock;
-  options.random_seed = 1;
-  options.dir = "/data";
-  options.log_segment_size = 1 << 20;
-  return options;
-}
+  std::optional<Status> opened;
+};
 
 }  // namespace
 
 TEST_CASE("core: a sync mode set while the data is being opened reaches the engine") {
-  CrashFs files;
-  REQUIRE(files.create_dir("/data").ok());
-  SimExecutor executor(1);
-  test::ManualClock clock;
-  PlainHost host;
-  Core core(host, clock, 1, [] {});
-  EngineOptions options = engine_options(files, executor, clock);
-  options.sync = SyncMode::kNo;
-  std::optional<Status> opened;
-  core.open(options, [&opened](const Status& status) { opened = status; });
+  Bench bench;
+  Core& core = bench.core;
+  bench.options.sync = SyncMode::kNo;
+  bench.open();
   REQUIRE(core.stage() == Core::Stage::kLoading);
   CHECK(core.engine() == nullptr);
   core.set_sync_mode(SyncMode::kAlways);
-  while (!opened) executor.wait_completions();
-  REQUIRE(opened->ok());
+  bench.wait_until_open();
   CHECK(core.stage() == Core::Stage::kServing);
   CHECK(core.engine()->options().sync == SyncMode::kAlways);
 
@@ -48,7 +57,7 @@ TEST_CASE("core: a sync mode set while the data is being opened reaches the engi
   while (!core.drained()) {
     core.turn();
     core.advance_shutdown();
-    executor.run_completions();
+    bench.executor.run_completions();
   }
   CHECK(core.shutdown_status().ok());
   CHECK(core.engine() == nullptr);
@@ -56,21 +65,15 @@ TEST_CASE("core: a sync mode set while the data is being opened reaches the engi
 }
 
 TEST_CASE("core: a log write that fails while the server stops is no crash") {
-  CrashFs files;
-  REQUIRE(files.create_dir("/data").ok());
-  SimExecutor executor(1);
-  test::ManualClock clock;
-  PlainHost host;
-  Core core(host, clock, 1, [] {});
-  std::optional<Status> opened;
-  core.open(engine_options(files, executor, clock), [&opened](const Status& status) { opened = status; });
-  while (!opened) executor.wait_completions();
-  REQUIRE(opened->ok());
+  Bench bench;
+  Core& core = bench.core;
+  bench.open();
+  bench.wait_until_open();
   WriteBatch batch;
   batch.put("key", "value");
   REQUIRE(core.engine()->admit(batch.byte_size()).verdict == Admission::Verdict::kGo);
   core.engine()->commit(batch);
-  files.add_fault({.kind = Fault::Kind::kIoError, .call = Call::kWrite, .path = "*.log"});
+  bench.files.add_fault({.kind = Fault::Kind::kIoError, .call = Call::kWrite, .path = "*.log"});
   core.engine()->end_of_turn();  // the write is on its way
   core.stop();
   CHECK(core.engine() == nullptr);
