@@ -36,7 +36,8 @@ uint64_t LogPipeline::need(size_t batch_bytes) const {
 }
 
 uint64_t LogPipeline::room_of(uint64_t segments, size_t largest_op) const {
-  // A segment is left when the next frame does not fit, so of each one frame's worth may be lost.
+  // A segment is left when the next frame and a watermark do not fit, so of each one frame's worth may be
+  // lost.
   uint64_t lost = std::max<uint64_t>(payload_max_, largest_op) + 3 * kLogBlockSize;
   return segment_size_ > lost ? segments * (segment_size_ - lost) : 0;
 }
@@ -53,15 +54,19 @@ uint64_t LogPipeline::room(bool keep_last, size_t largest_op) const {
   return sum + (empty > gone ? empty - gone : 0);
 }
 
+// Behind a frame with operations there is room for a watermark.
+bool LogPipeline::fits(const Segment& segment, uint64_t offset, size_t payload) {
+  return offset + frame_footprint(payload) + (payload > 0 ? kLogBlockSize : 0) <= segment.info.size;
+}
+
 // Starts a frame in the segment being filled if `payload` bytes fit there, else in the next one.
 void LogPipeline::open_frame(Sequence first, size_t payload, uint32_t flags) {
   close_frame();
-  uint64_t footprint = frame_footprint(payload);
-  if (used_.empty() || used_.back()->offset + footprint > used_.back()->info.size) {
+  if (used_.empty() || !fits(*used_.back(), used_.back()->offset, payload)) {
     VARVE_CHECK(!ready_.empty());
     used_.push_back(std::move(ready_.front()));
     ready_.pop_front();
-    VARVE_CHECK(used_.back()->offset + footprint <= used_.back()->info.size);
+    VARVE_CHECK(fits(*used_.back(), used_.back()->offset, payload));
   }
   open_ = std::make_unique<Frame>();
   open_->segment = used_.back();
@@ -104,9 +109,8 @@ void LogPipeline::append(Sequence first, const WriteBatch& batch) {
     append_parts(first, batch);
   } else {
     size_t payload = open_ ? open_->bytes.size() - kFrameHeaderSize + size : size;
-    bool fits = open_ && payload <= payload_max_ &&
-                open_->offset + frame_footprint(payload) <= open_->segment->info.size;
-    if (!fits) open_frame(first, size, kFrameWhole);
+    bool joins = open_ && payload <= payload_max_ && fits(*open_->segment, open_->offset, payload);
+    if (!joins) open_frame(first, size, kFrameWhole);
     add_to_frame(batch.bytes(), batch.count());
   }
   last_ = first + batch.count() - 1;
@@ -147,8 +151,9 @@ void LogPipeline::append_parts(Sequence first, const WriteBatch& batch) {
 
 void LogPipeline::add_watermark() {
   close_frame();
-  // Never worth a segment of its own.
-  if (used_.empty() || used_.back()->offset + kLogBlockSize > used_.back()->info.size) return;
+  // Never worth a segment of its own: there is room behind the last operations, which is what matters; a
+  // later one, for an edit of the manifest alone, may find none.
+  if (used_.empty() || !fits(*used_.back(), used_.back()->offset, 0)) return;
   open_frame(last_ + 1, 0, kFrameWhole);
   close_frame();
 }

@@ -97,6 +97,7 @@ class LogPipeline {
     std::function<void(Status)> done;
   };
 
+  static bool fits(const Segment& segment, uint64_t offset, size_t payload);
   void open_frame(Sequence first, size_t payload, uint32_t flags);
   void close_frame();
   void add_to_frame(std::string_view ops, uint32_t count);

@@ -27,7 +27,8 @@
 // durable_sequence: everything up to it was durable when the frame was written (so it is below
 // first_sequence); manifest_edit: so was that edit of the manifest. Together they tell a torn tail from
 // damage to synced data. A frame without payload (first = last + 1) is a watermark: written when the log has
-// been idle for 100 ms and at a clean close.
+// been idle for 100 ms and at a clean close. Its block is kept free behind every frame with operations, so
+// that the last of them in a segment have their witness too.
 //
 // flags: kPartBegin, kPartMiddle*, kPartCommit for a batch that is larger than a frame and goes in parts, cut
 // between operations; 0 for whole batches. The payload of a part is one `batch`, and takes at least one
