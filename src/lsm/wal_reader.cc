@@ -176,8 +176,9 @@ class Replayer {
     Sequence known = std::max(told_durable_, durable_);
     bool written = false;     // frames of this life stand behind the end
     size_t suspect = index_;  // the segment in which the next frame should have been
-    if (offset_ + kLogBlockSize > segments_[index_]->segment().size && index_ + 1 < segments_.size())
-      ++suspect;
+    // Operations and the watermark behind them, which has its place there, take two blocks.
+    const bool more = index_ + 1 < segments_.size();
+    if (more && offset_ + 2 * kLogBlockSize > segments_[index_]->segment().size) ++suspect;
     for (size_t i = index_; i < segments_.size(); ++i) {
       uint64_t offset = i == index_ ? offset_ : kLogBlockSize;
       while (true) {
@@ -202,6 +203,8 @@ class Replayer {
       if (offset_ + kLogBlockSize <= segments_[index_]->segment().size)
         stopped = fmt::format(" (or {}: the log stops there)", here());
       bad_place_ = segments_[suspect]->place(kLogBlockSize);
+    } else if (more && !written) {
+      stopped = fmt::format(" (or {}: the log may go on there)", segments_[index_ + 1]->place(kLogBlockSize));
     }
     const Sequence lost = in_parts_ ? parts_first_ : next_;
     if (known >= lost && !planted(Plant::cut_at_first_bad_frame)) {
