@@ -283,6 +283,7 @@ void Clients::evict() {
   struct Victim {
     bool stranger;
     size_t size;
+    uint64_t id;  // of equals the younger one goes first
     Connection* connection;
     auto operator<=>(const Victim&) const = default;
   };
@@ -294,19 +295,19 @@ void Clients::evict() {
     charge(*connection);
     rest += connection->charged_;
     if (!connection->state().no_evict)
-      largest.push_back({connection->unauthenticated(), connection->charged_, connection.get()});
+      largest.push_back({connection->unauthenticated(), connection->charged_, id, connection.get()});
   }
   std::make_heap(largest.begin(), largest.end());
   size_t evicted = 0;
   while (rest > limits_.memory && !largest.empty()) {
-    auto [stranger, size, connection] = largest.front();
+    auto [stranger, size, client, connection] = largest.front();
     std::pop_heap(largest.begin(), largest.end());
     largest.pop_back();
     rest -= size;
     if (++evicted == 1) {
       log_warning(
           "client {} ({}) evicted: it holds {} bytes, all clients together more than {} (maxmemory-clients)",
-          connection->id(), connection->state().address, size, limits_.memory);
+          client, connection->state().address, size, limits_.memory);
     }
     connection->close("evicted");
     connection->drop_input();

@@ -858,6 +858,23 @@ TEST_CASE("memory of all clients: the largest goes") {
   CHECK(f.clients.count() == 2);
 }
 
+TEST_CASE("memory of all clients: of equals the younger one goes, wherever it lies in memory") {
+  Fixture f;
+  std::vector<Wire*> wires;
+  for (int i = 0; i < 4; ++i) wires.push_back(&f.connect());
+  f.ask(*wires[1], "QUIT\r\n");
+  CHECK_FALSE(wires[1]->open);
+  f.turn();
+  Wire& youngest = f.connect();  // likely where the one that left was
+  wires[1] = &youngest;
+  f.limits.memory = 300'000;
+  f.clients.set_limits(f.limits);
+  for (Wire* wire : wires) wire->room = 0;
+  for (Wire* wire : wires) f.ask(*wire, "BIG 70000\r\n");
+  CHECK(f.clients.stats().evicted == 1);
+  CHECK_FALSE(youngest.open);
+}
+
 TEST_CASE("memory of all clients: input that comes within one turn counts at once") {
   Fixture f;
   f.limits.memory = 1'000'000;
