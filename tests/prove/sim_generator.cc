@@ -1,6 +1,11 @@
 #include "prove/sim_generator.h"
 
 namespace varve::prove {
+namespace {
+
+constexpr size_t kLarge = 20'000;  // bytes of a command
+
+}  // namespace
 
 Generator::Generator(uint64_t seed, World& world)
     : random_(seed ^ 0x67656e6572617465), world_(world), draw_(random_, world.options().draw) {
@@ -17,6 +22,12 @@ void Generator::plan_life() {
 }
 
 Action Generator::next() {
+  // What takes several writes to the log may be torn between them.
+  if (large_sent_ && random_.one_in(3)) {
+    large_sent_ = false;
+    return {.kind = Action::Kind::kCrashAt, .a = 1 + random_.below(12), .b = random_.next()};
+  }
+  large_sent_ = false;
   if (sending_ > 0) {
     --sending_;
     return send(sender_);
@@ -85,7 +96,12 @@ Action Generator::send(uint32_t client) {
   for (; at >= static_cast<uint64_t>(weights[i]); ++i) at -= static_cast<uint64_t>(weights[i]);
   draw_.now_ms = world_.now_ms();
   bool as_line = world_.options().has("inline") && random_.one_in(8);
-  return {.kind = Action::Kind::kSend, .client = client, .a = as_line ? 1u : 0u, .args = rows[i].draw(draw_)};
+  Action action = {
+      .kind = Action::Kind::kSend, .client = client, .a = as_line ? 1u : 0u, .args = rows[i].draw(draw_)};
+  size_t bytes = 0;
+  for (const std::string& arg : action.args) bytes += arg.size();
+  large_sent_ = bytes > kLarge;
+  return action;
 }
 
 }  // namespace varve::prove

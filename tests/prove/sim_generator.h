@@ -25,6 +25,7 @@ class Generator {
   uint64_t left_ = 0;  // actions of this life
   uint64_t sending_ = 0;
   uint32_t sender_ = 0;
+  bool large_sent_ = false;  // just now
   // Of this life, drawn: in so many hundredths of all actions.
   uint64_t send_percent_ = 0, turn_percent_ = 0, job_percent_ = 0, whole_percent_ = 0;
 };
