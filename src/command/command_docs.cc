@@ -9,6 +9,9 @@ namespace {
 
 constexpr const char* kKey = "key:key0";
 constexpr const char* kKeys = "key:key0*";
+constexpr const char* kKeyField = "key:key0 field";
+constexpr const char* kKeyScan = "key:key0 cursor:integer MATCH=pattern:pattern? COUNT=count:integer?";
+constexpr const char* kStoreKeys = "destination:key0 key:key1*";
 constexpr const char* kKeyValue = "key:key0 value";
 constexpr const char* kRange = "key:key0 start:integer end:integer";
 constexpr const char* kAsync = "async(ASYNC|SYNC)?";
@@ -72,6 +75,43 @@ const CommandDocs kDocs[] = {
     {"ttl", kKey},
     {"type", kKey},
     {"unlink", kKeys},
+
+    // --- hashes ---
+    {"hdel", "key:key0 field*"},
+    {"hexists", kKeyField},
+    {"hget", kKeyField},
+    {"hgetall", kKey},
+    {"hincrby", "key:key0 field increment:integer"},
+    {"hincrbyfloat", "key:key0 field increment:double"},
+    {"hkeys", kKey},
+    {"hlen", kKey},
+    {"hmget", "key:key0 field*"},
+    {"hmset", "key:key0 field_value{field value}*", "", "4.0.0", "`HSET` with multiple field-value pairs"},
+    {"hrandfield", "key:key0 options{count:integer WITHVALUES?}?"},
+    {"hscan", kKeyScan},
+    {"hset", "key:key0 field_value{field value}*"},
+    {"hsetnx", "key:key0 field value"},
+    {"hstrlen", kKeyField},
+    {"hvals", kKey},
+
+    // --- sets ---
+    {"sadd", "key:key0 member*"},
+    {"scard", kKey},
+    {"sdiff", kKeys},
+    {"sdiffstore", kStoreKeys},
+    {"sinter", kKeys},
+    {"sintercard", "numkeys:integer key:key0* LIMIT=limit:integer?"},
+    {"sinterstore", kStoreKeys},
+    {"sismember", "key:key0 member"},
+    {"smembers", kKey},
+    {"smismember", "key:key0 member*"},
+    {"smove", "source:key0 destination:key1 member"},
+    {"spop", "key:key0 count:integer?"},
+    {"srandmember", "key:key0 count:integer?"},
+    {"srem", "key:key0 member*"},
+    {"sscan", kKeyScan},
+    {"sunion", kKeys},
+    {"sunionstore", kStoreKeys},
 
     // --- connection ---
     {"auth", "username? password"},

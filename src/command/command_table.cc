@@ -35,6 +35,17 @@ const char* bit_name(const char* const (&names)[N], uint32_t bit) {
   return bit != 0 && static_cast<size_t>(index) < N ? names[index] : nullptr;
 }
 
+// False when the number of keys is none, or larger than what follows it.
+bool find_counted_keys(const KeySpec& spec, const std::vector<std::string_view>& args,
+                       std::vector<int>* positions) {
+  auto at = static_cast<size_t>(spec.first);
+  int64_t count = 0;
+  if (at >= args.size() || !parse_integer(args[at], &count)) return false;
+  if (count < 1 || static_cast<uint64_t>(count) > args.size() - at - 1) return false;
+  for (int i = 1; i <= static_cast<int>(count); ++i) positions->push_back(spec.first + i);
+  return true;
+}
+
 }  // namespace
 
 void CommandTable::add(Command command) {
@@ -90,6 +101,10 @@ bool find_key_positions(const Command& command, const std::vector<std::string_vi
   int argc = static_cast<int>(args.size());
   for (const KeySpec& spec : command.keys) {
     if (spec.first == 0) continue;
+    if (spec.counted) {
+      if (!find_counted_keys(spec, args, positions)) return false;
+      continue;
+    }
     int last = spec.last < 0 ? argc + spec.last : spec.last;
     for (int i = spec.first; i <= last && i<argc; i += spec.step> 0 ? spec.step : 1) positions->push_back(i);
   }
@@ -124,6 +139,7 @@ void build_command_table(CommandTable& table) {
   add_string_commands(table);
   add_key_commands(table);
   add_scan_commands(table);
+  add_hash_commands(table);
   add_connection_commands(table);
   add_client_commands(table);
   add_admin_commands(table);

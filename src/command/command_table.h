@@ -86,12 +86,13 @@ enum KeyFlag : uint32_t {
 };
 
 // Where keys stand among the arguments (the name is argument 0). first 0: no keys. last -1: the last
-// argument.
+// argument. Counted: at `first` stands how many keys there are, and they follow.
 struct KeySpec {
   int first = 0;
   int last = 0;
   int step = 0;
   uint32_t flags = 0;
+  bool counted = false;
 };
 
 using CommandFunction = void (*)(CommandContext& context);
@@ -164,6 +165,8 @@ const char* key_flag_name(uint32_t flag);          // one bit -> "RW", "access"
 void add_string_commands(CommandTable& table);
 void add_key_commands(CommandTable& table);
 void add_scan_commands(CommandTable& table);
+void add_hash_commands(CommandTable& table);
+void add_set_commands(CommandTable& table);
 void add_connection_commands(CommandTable& table);
 void add_client_commands(CommandTable& table);
 void add_admin_commands(CommandTable& table);

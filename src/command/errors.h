@@ -15,6 +15,8 @@ inline constexpr const char* kOutOfRangePositive = "ERR value is out of range, m
 inline constexpr const char* kOverflow = "ERR increment or decrement would overflow";
 inline constexpr const char* kDecrementOverflow = "ERR decrement would overflow";
 inline constexpr const char* kNanOrInfinity = "ERR increment would produce NaN or Infinity";
+inline constexpr const char* kHashNotInteger = "ERR hash value is not an integer";
+inline constexpr const char* kHashNotFloat = "ERR hash value is not a float";
 inline constexpr const char* kStringTooLong = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
 inline constexpr const char* kOffsetRange = "ERR offset is out of range";
 inline constexpr const char* kInvalidCursor = "ERR invalid cursor";
@@ -50,6 +52,7 @@ inline constexpr const char* kReplyTooLong =
     "ERR the reply would exceed {} bytes, what varve holds of one in memory (maxmemory-clients); "
     "ask for fewer keys at once, or read with GET or GETRANGE";
 inline constexpr const char* kKeyTooLong = "ERR key is longer than 65536 bytes, varve's limit";
+inline constexpr const char* kMemberTooLong = "ERR field or member is longer than 65536 bytes, varve's limit";
 inline constexpr const char* kUnknownCursor =
     "ERR unknown cursor: varve remembers a bounded number of SCAN positions and this one is gone; start "
     "again with cursor 0";

@@ -11,6 +11,7 @@
 
 #include "base/status.h"
 #include "command/client_state.h"
+#include "keyspace/types/limits.h"
 
 namespace varve {
 
@@ -29,6 +30,11 @@ class Host {
   virtual const std::string& password() const = 0;  // empty: none
   virtual uint32_t databases() const = 0;
   virtual uint64_t max_bulk() const = 0;
+  // What OBJECT ENCODING calls small; tests have Redis's defaults.
+  virtual const CollectionLimits& collection_limits() const {
+    static const CollectionLimits defaults;
+    return defaults;
+  }
   // Replies that are not streamed are at most about this long, so that one client's memory bears them.
   virtual uint64_t max_reply() const { return 64 << 20; }
 

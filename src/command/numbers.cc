@@ -19,18 +19,6 @@ bool is_blank(char c) {
 
 }  // namespace
 
-bool parse_integer(std::string_view text, int64_t* value) {
-  if (text.empty() || text.size() > 20) return false;
-  std::string_view digits = text.front() == '-' ? text.substr(1) : text;
-  if (digits.empty() || digits.front() < '0' || digits.front() > '9') return false;
-  if (digits.front() == '0' && text.size() > 1) return false;
-  int64_t parsed = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), parsed);
-  if (error != std::errc() || end != text.data() + text.size()) return false;
-  *value = parsed;
-  return true;
-}
-
 bool parse_long_double(std::string_view text, long double* value) {
   if (text.empty() || text.size() >= kLongDoubleTextMax || is_blank(text.front())) return false;
   char buffer[kLongDoubleTextMax];
@@ -60,11 +48,6 @@ std::string format_long_double(long double value) {
     if (text.back() == '.') text.pop_back();
   }
   return text == "-0" ? "0" : text;
-}
-
-bool is_stored_as_integer(std::string_view text) {
-  int64_t value = 0;
-  return text.size() <= 20 && parse_integer(text, &value);
 }
 
 bool equals_ignoring_case(std::string_view a, std::string_view lower_case_b) {

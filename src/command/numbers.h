@@ -5,11 +5,10 @@
 #include <string>
 #include <string_view>
 
+#include "base/integer_text.h"
+
 namespace varve {
 
-// A decimal integer without blanks, plus sign, leading zeros or anything behind it; "-0" is none. False:
-// *value is untouched.
-bool parse_integer(std::string_view text, int64_t* value);
 // As strtold reads it, but no blank in front, nothing behind, no NaN, no overflow. "inf" is a number.
 bool parse_long_double(std::string_view text, long double* value);
 
@@ -21,9 +20,6 @@ struct IntegerText {
 void format_integer(int64_t value, IntegerText* text);
 // INCRBYFLOAT's form: up to 17 decimals, no exponent, no zeros behind.
 std::string format_long_double(long double value);
-
-// True when `text` is a 64-bit integer in the one form that Redis stores as an integer (OBJECT ENCODING int).
-bool is_stored_as_integer(std::string_view text);
 
 bool equals_ignoring_case(std::string_view a, std::string_view lower_case_b);
 

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "base/checksum.h"
 #include "base/coding.h"
 
 namespace varve {
@@ -11,7 +12,8 @@ namespace {
 constexpr uint8_t kFlagExpires = 1;
 constexpr uint8_t kFlagCollection = 2;
 constexpr uint8_t kFlagCount = 4;
-constexpr uint8_t kFlagNotInteger = 8;
+constexpr uint8_t kFlagNotInteger = 8;  // of a string
+constexpr uint8_t kFlagGrown = 8;       // of a collection
 constexpr uint8_t kFlagRaw = 16;
 constexpr uint8_t kKnownFlags = 31;
 
@@ -45,13 +47,15 @@ const char* value_type_name(ValueType type) {
 
 void encode_record(const Record& record, std::string* out) {
   VARVE_CHECK(record.expire_ms >= 0);
-  bool has_count = record.encoding != Encoding::kInline;
+  bool is_string = record.type == ValueType::kString;
+  bool has_count = record.encoding != Encoding::kInline || !is_string;
   uint8_t flags = 0;
   if (record.expire_ms != 0) flags |= kFlagExpires;
   if (record.collection != 0) flags |= kFlagCollection;
   if (has_count) flags |= kFlagCount;
-  if (record.form == StringForm::kNotInteger) flags |= kFlagNotInteger;
-  if (record.form == StringForm::kRaw) flags |= kFlagRaw;
+  if (is_string && record.form == StringForm::kNotInteger) flags |= kFlagNotInteger;
+  if (is_string && record.form == StringForm::kRaw) flags |= kFlagRaw;
+  if (!is_string && record.grown) flags |= kFlagGrown;
   out->push_back(
       static_cast<char>(static_cast<uint8_t>(record.type) | static_cast<uint8_t>(record.encoding) << 4));
   out->push_back(static_cast<char>(flags));
@@ -70,7 +74,11 @@ bool decode_record(std::string_view bytes, Record* record) {
   *record = Record();
   record->type = static_cast<ValueType>(head & 15);
   record->encoding = static_cast<Encoding>(head >> 4);
-  if ((flags & kFlagRaw) != 0) {
+  bool is_string = record->type == ValueType::kString;
+  if (!is_string) {
+    if ((flags & kFlagRaw) != 0 || (flags & kFlagCount) == 0) return false;
+    record->grown = (flags & kFlagGrown) != 0;
+  } else if ((flags & kFlagRaw) != 0) {
     record->form = StringForm::kRaw;
   } else if ((flags & kFlagNotInteger) != 0) {
     record->form = StringForm::kNotInteger;
@@ -85,6 +93,7 @@ bool decode_record(std::string_view bytes, Record* record) {
   }
   if ((flags & kFlagCount) != 0 && !get_varint(&bytes, &record->count)) return false;
   if (record->encoding == Encoding::kElements && record->collection == 0) return false;
+  if (!is_string && record->count == 0) return false;
   record->payload = bytes;
   return true;
 }
@@ -101,6 +110,50 @@ void make_segment_key(uint64_t collection, uint32_t segment, EngineKey* out) {
   p[0] = kElementSpace;
   encode_big64(p + 1, collection);
   encode_big32(p + 9, segment);
+}
+
+void make_element_key(uint64_t collection, Part part, std::string_view rest, EngineKey* out) {
+  char* p = out->reset(kPartPrefixSize + rest.size());
+  p[0] = kElementSpace;
+  encode_big64(p + 1, collection);
+  p[9] = static_cast<char>(part);
+  if (!rest.empty()) std::memcpy(p + kPartPrefixSize, rest.data(), rest.size());
+}
+
+void make_member_key(uint64_t collection, std::string_view member, EngineKey* out) {
+  char* p = out->reset(kPartPrefixSize + 4 + member.size());
+  p[0] = kElementSpace;
+  encode_big64(p + 1, collection);
+  p[9] = static_cast<char>(Part::kMain);
+  encode_big32(p + kPartPrefixSize, member_hash(member));
+  if (!member.empty()) std::memcpy(p + kPartPrefixSize + 4, member.data(), member.size());
+}
+
+void make_position_key(uint64_t collection, uint64_t position, EngineKey* out) {
+  char rest[8];
+  encode_big64(rest, position);
+  make_element_key(collection, Part::kMain, {rest, sizeof rest}, out);
+}
+
+uint32_t member_hash(std::string_view member) {
+  return static_cast<uint32_t>(hash_key(member));
+}
+
+void make_piece_key(std::string_view main_key, uint32_t piece, EngineKey* out) {
+  char* p = out->reset(main_key.size() + 4);
+  std::memcpy(p, main_key.data(), main_key.size());
+  p[9] = static_cast<char>(Part::kLong);
+  encode_big32(p + main_key.size(), piece);
+}
+
+bool parse_member_key(std::string_view engine_key, uint32_t* hash, std::string_view* member) {
+  if (engine_key.size() < kPartPrefixSize + 4 || engine_key[0] != kElementSpace ||
+      engine_key[9] != static_cast<char>(Part::kMain)) {
+    return false;
+  }
+  *hash = decode_big32(engine_key.data() + kPartPrefixSize);
+  *member = engine_key.substr(kPartPrefixSize + 4);
+  return true;
 }
 
 void make_hint_key(int64_t expire_ms, DatabaseId database, std::string_view key, EngineKey* out) {
@@ -158,6 +211,12 @@ KeyRange collection_range(uint64_t collection) {
   std::string prefix(1, kElementSpace);
   put_big64(&prefix, collection);
   return prefix_range(prefix);
+}
+
+KeyRange part_range(uint64_t collection, Part part) {
+  EngineKey key;
+  make_element_key(collection, part, "", &key);
+  return prefix_range(std::string(key.view()));
 }
 
 KeyRange hint_range() {

@@ -14,16 +14,39 @@
 //
 //   record := head:u8 flags:u8 [expire_ms:varint] [collection:varint] [count:varint] payload
 //   head   := type | encoding << 4
-//   flags  := 1 expires | 2 owns a collection | 4 has a count | 8 not an integer | 16 raw      (others: 0)
+//   flags  := 1 expires | 2 owns a collection | 4 has a count | 8 not an integer, or grown | 16 raw
 //
 //   type      0 string  1 list  2 set  3 sorted set  4 hash  5 stream
-//   encoding  0 inline: the payload is the value (of a string; or of a small collection, packed)
-//             1 elements: the value stands under the collection id; `count` is its length or cardinality.
-//               A string's element_key is segment:u32, each segment holds bytes [segment * 8192, + 8192)
-//               of it; bytes that a segment lacks, and whole absent segments, are zeros
+//   encoding  0 inline: the payload is the value (of a string), or the whole small collection, packed
+//               packed := { length:varint bytes }: a set's members, a hash's fields each with its value
+//               behind it, a list's elements, a sorted set's members each with its score (8 bytes) behind it
+//             1 elements: the value stands under the collection id; `count` is its length or cardinality
 //             2 blob: the payload says where in a blob file the value stands (reserved)
-//   flags 8 and 16 keep what OBJECT ENCODING told in Redis: 8 the string was not made an integer
-//   (INCRBYFLOAT), 16 it was changed in place (APPEND, SETRANGE).
+//   A collection's record always has its count, and an empty collection has no record.
+//   flags 8 and 16 keep what OBJECT ENCODING tells: of a string, 8: it was not made an integer (INCRBYFLOAT),
+//   16: it was changed in place (APPEND, SETRANGE); of a collection, 8: Redis would have converted it to the
+//   encoding of large ones (it never goes back). Where the bytes stand is another matter: small collections
+//   are inline up to kInlineCollectionMax whatever Redis would call them, and elements never go back.
+//
+//   Elements of a string:
+//     element_key := segment:u32. Each segment holds bytes [segment * 8192, + 8192) of it; bytes that a
+//     segment lacks, and whole absent segments, are zeros
+//   Elements of collections:
+//     element_key := part:u8 rest
+//     part 0 main    hash, set, sorted set   hash32:u32 member     hash32: low half of the member's XXH3
+//                    list                    position:u64          starts in the middle of its range
+//                    stream                  ms:u64 sequence:u64
+//                    -> form:u8 ...          0: the value follows (a hash's value, a list's element, a
+//                                               sorted set's score, a stream's packed fields; nothing for a
+//                                               set)
+//                                            1: length:varint, the value stands in part 3
+//     part 1 order   sorted set              score:8 member        -> (empty)
+//     part 2 counts  sorted set              level:u8 start        -> count
+//     part 3 long    rest of the main key, piece:u32               -> bytes [piece * 256 KiB, + 256 KiB)
+//     parts from 16 on: consumer groups of streams (reserved)
+//
+//   The payload of a record with encoding elements is the type's state, drawn with the type (types/*.h);
+//   empty for strings, hashes and sets.
 //
 // Engine counters: a database's id counts its metadata records; id | kHintCounter counts its hints.
 //
@@ -53,6 +76,8 @@ inline constexpr uint32_t kHintCounter = 1u << 31;
 inline constexpr size_t kMaxKeySize = 64 * 1024;      // of a Redis key, field or member
 inline constexpr size_t kInlineStringMax = 4 * 1024;  // longer strings stand in segments
 inline constexpr size_t kSegmentSize = 8 * 1024;
+inline constexpr size_t kInlineCollectionMax = 1024;  // bytes packed; larger ones stand in elements
+inline constexpr size_t kLongPieceSize = 256 * 1024;  // longer values of elements stand in pieces
 static_assert(kMaxKeySize + 32 <= kMaxEngineKeySize);
 
 enum class ValueType : uint8_t { kString = 0, kList = 1, kSet = 2, kSortedSet = 3, kHash = 4, kStream = 5 };
@@ -69,10 +94,11 @@ enum class StringForm : uint8_t { kPlain, kNotInteger, kRaw };
 struct Record {
   ValueType type = ValueType::kString;
   Encoding encoding = Encoding::kInline;
-  StringForm form = StringForm::kPlain;
-  int64_t expire_ms = 0;    // since 1970; 0: never
-  uint64_t collection = 0;  // 0: owns none
-  uint64_t count = 0;       // a segmented string's bytes, a collection's elements; 0 for inline strings
+  StringForm form = StringForm::kPlain;  // of a string
+  bool grown = false;                    // of a collection
+  int64_t expire_ms = 0;                 // since 1970; 0: never
+  uint64_t collection = 0;               // 0: owns none
+  uint64_t count = 0;  // a segmented string's bytes; a collection's elements (never 0); else 0
   std::string_view payload;
 
   bool operator==(const Record&) const = default;
@@ -119,6 +145,19 @@ void make_database_key(uint32_t number, EngineKey* out);
 std::string identity_key();
 std::string next_database_key();
 
+// Parts of the elements of a collection.
+enum class Part : uint8_t { kMain = 0, kOrder = 1, kCounts = 2, kLong = 3 };
+inline constexpr size_t kPartPrefixSize = 10;  // space, collection, part
+void make_element_key(uint64_t collection, Part part, std::string_view rest, EngineKey* out);
+// Of the main part: by the member's hash, by position.
+void make_member_key(uint64_t collection, std::string_view member, EngineKey* out);
+void make_position_key(uint64_t collection, uint64_t position, EngineKey* out);
+uint32_t member_hash(std::string_view member);
+// The piece of a long value whose main key this is.
+void make_piece_key(std::string_view main_key, uint32_t piece, EngineKey* out);
+// The member and its hash in an element key of the main part; false when it is none.
+bool parse_member_key(std::string_view engine_key, uint32_t* hash, std::string_view* member);
+
 // The user key behind a metadata key of any database; false when it is none.
 bool parse_metadata_key(std::string_view engine_key, DatabaseId* database, std::string_view* key);
 bool parse_hint_key(std::string_view engine_key, int64_t* expire_ms, DatabaseId* database,
@@ -128,6 +167,7 @@ bool parse_database_key(std::string_view engine_key, uint32_t* number);
 // Everything of a database, of a collection, of the hints, of the database map: [begin, end).
 KeyRange metadata_range(DatabaseId database);
 KeyRange collection_range(uint64_t collection);
+KeyRange part_range(uint64_t collection, Part part);
 KeyRange hint_range();
 KeyRange database_map_range();
 // The first key behind all keys that begin with `prefix`; empty when there is none.

@@ -25,6 +25,7 @@
 #include <utility>
 #include <vector>
 
+#include "keyspace/element_iterator.h"
 #include "keyspace/entry_format.h"
 #include "keyspace/overlay.h"
 #include "lsm/engine.h"
@@ -72,6 +73,16 @@ struct Entry {
   Record record;        // valid when stored; its payload lives as long as the transaction's run
 };
 
+// The value in an element of the main part, as its record tells: its bytes, or that they stand in pieces.
+struct ElementValue {
+  bool exists = false;
+  bool in_pieces = false;
+  uint64_t length = 0;
+  std::string_view bytes;  // unless in_pieces
+};
+// False on damage.
+bool decode_element_value(std::string_view record, ElementValue* value);
+
 class Transaction {
  public:
   explicit Transaction(Keyspace& keyspace) : keyspace_(keyspace) {}
@@ -116,9 +127,33 @@ class Transaction {
   void remove(DatabaseId database, std::string_view key, const Entry& old);
   // The record leaves its key without the death of its collection (RENAME, MOVE).
   void remove_keeping_collection(DatabaseId database, std::string_view key, const Entry& old);
-  // A copy of a string's bytes under another key.
-  void copy_string(const Entry& from, DatabaseId database, std::string_view key, const Entry& old,
-                   int64_t expire_ms);
+  // A copy of a value under another key, elements under a collection id of its own. False, and nothing was
+  // done, when the elements exceed bytes_max.
+  bool copy(const Entry& from, DatabaseId database, std::string_view key, const Entry& old, int64_t expire_ms,
+            uint64_t bytes_max);
+
+  // --- elements of collections (keys: entry_format.h); the record is put behind them, with put() ---
+  // An id for a new collection. The next operation put into this transaction must belong to it.
+  uint64_t fresh_collection();
+  // The record under an element's key; the view is valid until the next call for an element, or write.
+  bool get_element(std::string_view element_key, std::string_view* record);
+  void put_element(std::string_view element_key, std::string_view record) {
+    overlay_.put(element_key, record);
+  }
+  void remove_element(std::string_view element_key) { overlay_.remove(element_key); }
+  // Not for what holds values in pieces: those are not in the range.
+  void remove_elements(std::string_view begin, std::string_view end) { overlay_.remove_range(begin, end); }
+  std::unique_ptr<ElementIterator> iterate(std::string_view begin, std::string_view end);
+  // The same for elements of the main part that hold values of any length. `old` is what find_value() said.
+  bool find_value(std::string_view main_key, ElementValue* value);
+  void put_value(std::string_view main_key, std::string_view value, const ElementValue& old);
+  void remove_value(std::string_view main_key, const ElementValue& old);
+  // The whole value: points where the ElementValue points, or into *scratch, which is overwritten.
+  std::string_view read_value(std::string_view main_key, const ElementValue& value, std::string* scratch);
+  // Notes damage: the run fails with it. Behind a missing block nothing is known, and nothing noted.
+  void fail(Status status) {
+    if (!read_->faulted()) read_->error = std::move(status);
+  }
 
   // --- whole databases, in O(1) ---
   void flush_database(uint32_t number);
@@ -155,7 +190,7 @@ class Transaction {
   // Puts the value's segments, if it is long, and makes the record say so.
   void place_string(std::string_view value, Record* record);
   void drop_collection(uint64_t collection);
-  uint64_t fresh_collection();
+  void remove_pieces(std::string_view main_key, uint64_t length, uint64_t from);
   // What this batch adds to a counter so far.
   int64_t pending_count(uint32_t counter) const;
   std::map<uint32_t, int64_t> pending_counts() const;
@@ -173,6 +208,8 @@ class Transaction {
   std::map<uint32_t, DatabaseId> map_changes_;
   DatabaseId next_database_ = 0;  // 0: not changed
   uint64_t last_collection_ = 0;
+  BlockRef element_pin_;      // block that the last element's record points into
+  std::string element_copy_;  // or the overlay's record
   std::string record_bytes_;
   EngineKey key_;
 };

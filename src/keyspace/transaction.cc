@@ -9,6 +9,7 @@ namespace varve {
 namespace {
 
 constexpr size_t kKeptPins = 1024;
+constexpr size_t kKeptCopy = 64 * 1024;
 
 }  // namespace
 
@@ -17,6 +18,7 @@ void Transaction::begin(ReadContext* read, int64_t now_ms) {
   now_ms_ = now_ms;
   if (!overlay_.batch().empty()) overlay_.clear();
   pins_.clear();
+  element_pin_ = {};
   if (!copies_.empty()) copies_.clear();
   if (!map_changes_.empty()) map_changes_.clear();
   next_database_ = 0;
@@ -27,6 +29,7 @@ void Transaction::end() {
   begin(nullptr, 0);
   overlay_.release_memory();
   if (pins_.capacity() > kKeptPins) pins_ = std::vector<BlockRef>();
+  if (element_copy_.capacity() > kKeptCopy) std::string().swap(element_copy_);
 }
 
 bool Transaction::only_deletes() const {
@@ -306,25 +309,6 @@ void Transaction::remove_keeping_collection(DatabaseId database, std::string_vie
   overlay_.add_count(database, -1);
   make_metadata_key(database, key, &key_);
   overlay_.remove(key_);
-}
-
-void Transaction::copy_string(const Entry& from, DatabaseId database, std::string_view key, const Entry& old,
-                              int64_t expire_ms) {
-  Record record = from.record;
-  record.expire_ms = expire_ms;
-  if (record.encoding == Encoding::kElements) {
-    record.collection = fresh_collection();
-    uint64_t segments = (record.count + kSegmentSize - 1) / kSegmentSize;
-    bool any = false;
-    for (uint64_t segment = 0; segment < segments; ++segment) {
-      std::string_view bytes = read_segment(from.record.collection, static_cast<uint32_t>(segment));
-      if (bytes.empty() && (any || segment + 1 < segments)) continue;  // zeros
-      any = true;
-      make_segment_key(record.collection, static_cast<uint32_t>(segment), &key_);
-      overlay_.put(key_, bytes);
-    }
-  }
-  put(database, key, old, record);
 }
 
 // --- whole databases ---

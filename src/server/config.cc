@@ -177,6 +177,9 @@ std::vector<std::pair<std::string, std::string>> Configuration::get(std::string_
   }
   for (const Setting& setting : all_settings()) {
     if (glob_matches(pattern, setting.name, true)) found.emplace_back(setting.name, setting.get(values_));
+    if (!setting.alias.empty() && glob_matches(pattern, setting.alias, true)) {
+      found.emplace_back(setting.alias, setting.get(values_));
+    }
   }
   return found;
 }

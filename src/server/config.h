@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "keyspace/types/limits.h"
 #include "lsm/engine.h"
 #include "os/file_system.h"
 
@@ -79,6 +80,9 @@ struct Config {
       OutputLimit{32ull << 20, 8ull << 20, 60}};
   uint64_t output_soft_limit = 1 << 20;  // a client with more unsent output is not read from
   int stream_timeout_s = 60;  // a streamed reply whose reader takes nothing for so long is cut; 0: never
+
+  // --- collections ---
+  CollectionLimits collections;  // what OBJECT ENCODING calls small
 
   // --- durability and checkpoints ---
   SyncMode appendfsync = SyncMode::kAlways;

@@ -284,6 +284,30 @@ Setting filter_bits_setting() {
       [](const Config& config) { return fmt::format("{}", config.filter_bits_per_key); });
 }
 
+// A limit of CollectionLimits: a number of elements, or a size.
+Setting collection_limit(std::string name, std::string alias, uint64_t CollectionLimits::*field, bool size) {
+  Setting setting = one_word(
+      std::move(name), kChangeable, size ? "a size" : "an integer from 0 on",
+      [=](Config& config, const std::string& word) {
+        int64_t value = 0;
+        if (size) {
+          auto bytes = parse_memory(word);
+          if (!bytes) return Status::invalid_argument("argument must be a memory value");
+          value = static_cast<int64_t>(std::min<uint64_t>(*bytes, INT64_MAX));
+        } else if (!parse_integer(word, &value)) {
+          return Status::invalid_argument("argument couldn't be parsed into an integer");
+        }
+        if (value < 0) {
+          return Status::invalid_argument("argument must be between {} and {} inclusive", 0, INT64_MAX);
+        }
+        config.collections.*field = static_cast<uint64_t>(value);
+        return Status();
+      },
+      [=](const Config& config) { return std::to_string(config.collections.*field); });
+  setting.alias = std::move(alias);
+  return setting;
+}
+
 constexpr uint64_t kKb = 1024, kMb = 1024 * kKb, kGb = 1024 * kMb, kUnbounded = INT64_MAX;
 
 void add_server_settings(std::vector<Setting>& all) {
@@ -329,6 +353,19 @@ void add_server_settings(std::vector<Setting>& all) {
   all.push_back(output_limit_setting());
   all.push_back(memory("output-soft-limit", kChangeable, &Config::output_soft_limit, 16 * kKb, kGb));
   all.push_back(integer("stream-timeout", kChangeable, &Config::stream_timeout_s, 0, kIntMax));
+}
+
+void add_collection_settings(std::vector<Setting>& all) {
+  using Limits = CollectionLimits;
+  all.push_back(collection_limit("hash-max-listpack-entries", "hash-max-ziplist-entries",
+                                 &Limits::hash_entries, false));
+  all.push_back(
+      collection_limit("hash-max-listpack-value", "hash-max-ziplist-value", &Limits::hash_value, true));
+  all.push_back(collection_limit("set-max-intset-entries", "", &Limits::set_intset_entries, false));
+  all.push_back(collection_limit("zset-max-listpack-entries", "zset-max-ziplist-entries",
+                                 &Limits::zset_entries, false));
+  all.push_back(
+      collection_limit("zset-max-listpack-value", "zset-max-ziplist-value", &Limits::zset_value, true));
 }
 
 void add_engine_settings(std::vector<Setting>& all) {
@@ -397,6 +434,7 @@ const std::vector<Setting>& all_settings() {
   static const std::vector<Setting> settings = [] {
     std::vector<Setting> all;
     add_server_settings(all);
+    add_collection_settings(all);
     add_engine_settings(all);
     std::sort(all.begin(), all.end(), [](const Setting& a, const Setting& b) { return a.name < b.name; });
     return all;
@@ -405,12 +443,16 @@ const std::vector<Setting>& all_settings() {
 }
 
 const Setting* find_setting(std::string_view name) {
-  const auto& all = all_settings();
-  std::string lower = lower_case(name);
-  auto it = std::lower_bound(
-      all.begin(), all.end(), lower,
-      [](const Setting& setting, const std::string& wanted) { return setting.name < wanted; });
-  return it != all.end() && it->name == lower ? &*it : nullptr;
+  static const std::map<std::string_view, const Setting*> names = [] {
+    std::map<std::string_view, const Setting*> all;
+    for (const Setting& setting : all_settings()) {
+      all.emplace(setting.name, &setting);
+      if (!setting.alias.empty()) all.emplace(setting.alias, &setting);
+    }
+    return all;
+  }();
+  auto found = names.find(lower_case(name));
+  return found == names.end() ? nullptr : found->second;
 }
 
 std::string similar_setting(std::string_view name) {

@@ -13,6 +13,7 @@ namespace varve {
 
 struct Setting {
   std::string name;
+  std::string alias;        // Redis's older name of it; empty: none
   bool changeable = false;  // by CONFIG SET, while the server runs
   bool many_words = false;  // CONFIG SET's one value is cut into words, as a line of the file is
   std::string allowed;      // for people: "an integer from 0 to 65535"
@@ -27,7 +28,7 @@ struct Setting {
 
 // Sorted by name.
 const std::vector<Setting>& all_settings();
-// Case does not matter; null for an unknown name.
+// By name or alias. Case does not matter; null for an unknown name.
 const Setting* find_setting(std::string_view name);
 // The known name nearest to a misspelt one; empty if none is near.
 std::string similar_setting(std::string_view name);

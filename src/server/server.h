@@ -48,6 +48,7 @@ class Server final : private Host {
   const std::string& password() const override { return config().requirepass; }
   uint32_t databases() const override { return config().databases; }
   uint64_t max_bulk() const override { return config().proto_max_bulk_len; }
+  const CollectionLimits& collection_limits() const override { return config().collections; }
   std::vector<const ClientState*> clients() override { return core_.clients().states(); }
   bool kill_client(uint64_t id) override { return core_.clients().kill(id, core_.clients().current()); }
   std::string info(const std::vector<std::string>& sections) override;

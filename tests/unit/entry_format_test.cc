@@ -34,6 +34,8 @@ TEST_CASE("entry format: the bytes of records") {
   Record hash{
       .type = ValueType::kHash, .encoding = Encoding::kElements, .expire_ms = 1, .collection = 7, .count = 2};
   CHECK(hex(encoded(hash)) == "1407010702");
+  Record small_set{.type = ValueType::kSet, .grown = true, .count = 1, .payload = "\1a"};
+  CHECK(hex(encoded(small_set)) == "020c010161");
 }
 
 TEST_CASE("entry format: the bytes of keys") {
@@ -42,6 +44,15 @@ TEST_CASE("entry format: the bytes of keys") {
   CHECK(hex(key) == "02000000016162");
   make_segment_key(258, 3, &key);
   CHECK(hex(key) == "03000000000000010200000003");
+  make_element_key(258, Part::kOrder, "ab", &key);
+  CHECK(hex(key) == "030000000000000102016162");
+  make_position_key(258, uint64_t{1} << 63, &key);
+  CHECK(hex(key) == "030000000000000102008000000000000000");
+  make_member_key(258, "ab", &key);  // the low half of XXH3("ab"), then the member
+  CHECK(hex(key) == "03000000000000010200" + fmt::format("{:08x}", member_hash("ab")) + "6162");
+  CHECK(member_hash("ab") == 0x24d5735c);
+  make_piece_key(std::string(key.view()), 2, &key);
+  CHECK(hex(key) == "0300000000000001020324d5735c616200000002");
   make_hint_key(256, 2, "k", &key);
   CHECK(hex(key) == "01650000000000000100000000026b");
   make_database_key(7, &key);
@@ -60,13 +71,18 @@ TEST_CASE("entry format: random records come back") {
     std::string payload(random.below(20), 'p');
     Record record;
     record.type = static_cast<ValueType>(random.below(kMaxValueType + 1));
-    record.form = static_cast<StringForm>(random.below(3));
+    if (record.type == ValueType::kString) {
+      record.form = static_cast<StringForm>(random.below(3));
+    } else {
+      record.grown = random.one_in(2);
+      record.count = 1 + random.below(1000);
+    }
     if (random.one_in(2))
       record.expire_ms = static_cast<int64_t>(random.next() >> (1 + random.below(62)) | 1);
     if (random.one_in(2)) {
       record.encoding = Encoding::kElements;
       record.collection = random.next() >> random.below(60) | 1;
-      record.count = random.next() >> random.below(64);
+      record.count = random.next() >> random.below(64) | 1;
     }
     record.payload = payload;
     std::string bytes = encoded(record);
@@ -88,6 +104,9 @@ TEST_CASE("entry format: what cannot be understood is refused") {
                                std::string_view("\x00\x01\x00", 3),      // expires at 0
                                std::string_view("\x10\x04\x05", 3),      // elements without a collection
                                std::string_view("\x10\x06\x00\x05", 4),  // collection 0
+                               std::string_view("\x04\x00", 2),          // a hash without a count
+                               std::string_view("\x04\x04\x00", 3),      // an empty one
+                               std::string_view("\x04\x14\x01", 3),      // a raw one
                                std::string_view("\x00\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12)}) {
     CAPTURE(hex(bad));
     CHECK_FALSE(decode_record(bad, &record));
@@ -126,6 +145,24 @@ TEST_CASE("entry format: keys are parsed back and stay in their ranges") {
   CHECK(key.view() < later.view());
 }
 
+TEST_CASE("entry format: elements stay in their parts") {
+  EngineKey key;
+  uint32_t hash = 0;
+  std::string_view member;
+  make_member_key(41, "m\xff", &key);
+  REQUIRE(parse_member_key(key, &hash, &member));
+  CHECK(hash == member_hash("m\xff"));
+  CHECK(member == "m\xff");
+  CHECK(part_range(41, Part::kMain).contains(key));
+  CHECK(collection_range(41).contains(key));
+  CHECK_FALSE(part_range(41, Part::kOrder).contains(key));
+  CHECK_FALSE(part_range(42, Part::kMain).contains(key));
+  EngineKey piece;
+  make_piece_key(key, 0, &piece);
+  CHECK(part_range(41, Part::kLong).contains(piece));
+  CHECK_FALSE(parse_member_key(piece, &hash, &member));
+}
+
 TEST_CASE("entry format: the end of a prefix") {
   CHECK(prefix_end("ab") == "ac");
   CHECK(prefix_end(std::string("a\xff\xff")) == "b");
@@ -149,6 +186,20 @@ TEST_CASE("entry format: what flush and compaction may know") {
   death = inspector.death(key, owner);
   REQUIRE(death.garbage.has_value());
   CHECK(*death.garbage == collection_range(11));
+
+  // So a blind SET over a collection reports its elements as garbage; an inline one has none.
+  std::string list = encoded({.type = ValueType::kList,
+                              .encoding = Encoding::kElements,
+                              .collection = 12,
+                              .count = 3,
+                              .payload = "st"});
+  CHECK(inspector.traits(key, list).owns_collection);
+  CHECK(*inspector.death(key, list).garbage == collection_range(12));
+  std::string small = encoded({.type = ValueType::kHash, .expire_ms = 7, .count = 1, .payload = "\1a\1b"});
+  CHECK_FALSE(inspector.traits(key, small).owns_collection);
+  CHECK(inspector.traits(key, small).expire_ms == 7);
+  CHECK(inspector.death(key, small).counted);
+  CHECK_FALSE(inspector.death(key, small).garbage.has_value());
 
   make_segment_key(11, 0, &key);
   CHECK_FALSE(inspector.death(key, "bytes").counted);

@@ -17,6 +17,20 @@ inline bool find_for_reading(CommandContext& context, std::string_view key, Entr
   return found;
 }
 
+// Finds a key that must hold this type or nothing. False: WRONGTYPE was replied.
+inline bool find_typed(CommandContext& context, std::string_view key, ValueType type, Entry* entry) {
+  if (!context.tx.find(context.db(), key, entry) || entry->record.type == type) return true;
+  context.reply.error(errors::kWrongType);
+  return false;
+}
+// The same for reading: counts the hit or the miss.
+inline bool find_typed_for_reading(CommandContext& context, std::string_view key, ValueType type,
+                                   Entry* entry) {
+  if (!find_for_reading(context, key, entry) || entry->record.type == type) return true;
+  context.reply.error(errors::kWrongType);
+  return false;
+}
+
 // True when there is no key or it holds a string; else WRONGTYPE was replied.
 inline bool is_string_or_absent(CommandContext& context, const Entry& entry) {
   if (!entry.exists || entry.record.type == ValueType::kString) return true;
@@ -26,6 +40,9 @@ inline bool is_string_or_absent(CommandContext& context, const Entry& entry) {
 
 // The argument as an integer; false: "not an integer" was replied.
 bool integer_argument(CommandContext& context, std::string_view text, int64_t* value);
+
+// The argument as an integer above -2^63, as Redis reads counts; false: its error was replied.
+bool count_argument(CommandContext& context, std::string_view text, int64_t* value);
 
 // Instead of a reply that would exceed Host::max_reply(): drops what stands of it and says so.
 void reply_too_long(CommandContext& context);

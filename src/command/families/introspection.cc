@@ -49,7 +49,7 @@ int relative_last(const KeySpec& spec) {
 KeySpec legacy_range(const Command& command) {
   KeySpec range;
   for (const KeySpec& spec : command.keys) {
-    if (spec.first == 0) continue;
+    if (spec.first == 0 || spec.counted) continue;
     if (range.first == 0) {
       range = spec;
       continue;
@@ -78,9 +78,18 @@ void reply_key_spec(Reply& reply, const KeySpec& spec, const char* note) {
   reply.bulk("find_keys");
   reply.map(2);
   reply.bulk("type");
-  reply.bulk("range");
+  reply.bulk(spec.counted ? "keynum" : "range");
   reply.bulk("spec");
   reply.map(3);
+  if (spec.counted) {
+    reply.bulk("keynumidx");
+    reply.integer(0);
+    reply.bulk("firstkey");
+    reply.integer(1);
+    reply.bulk("keystep");
+    reply.integer(1);
+    return;
+  }
   reply.bulk("lastkey");
   reply.integer(relative_last(spec));
   reply.bulk("keystep");
@@ -271,7 +280,7 @@ uint32_t key_flags(const Command& command, const KeySpec& spec, const std::vecto
 const KeySpec* spec_of(const Command& command, int position) {
   const KeySpec* found = nullptr;
   for (const KeySpec& spec : command.keys) {
-    if (spec.first <= position && (spec.last < 0 || position <= spec.last)) found = &spec;
+    if (spec.first <= position && (spec.counted || spec.last < 0 || position <= spec.last)) found = &spec;
   }
   return found;
 }

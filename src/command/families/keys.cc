@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "command/families/helpers.h"
+#include "command/families/rows.h"
 #include "command/numbers.h"
 
 namespace varve {
@@ -224,10 +225,9 @@ void run_copy(CommandContext& context) {
   find_for_reading(context, from, &source);
   if (!source.exists) return context.reply.integer(0);
   if (context.tx.find(target_db, to, &target) && !replace) return context.reply.integer(0);
-  if (source.record.encoding == Encoding::kElements && source.record.count > kCopyMax) {
+  if (!context.tx.copy(source, target_db, to, target, source.record.expire_ms, kCopyMax)) {
     return context.reply.error(errors::kCopyTooLong);
   }
-  context.tx.copy_string(source, target_db, to, target, source.record.expire_ms);
   context.reply.integer(1);
 }
 
@@ -305,10 +305,28 @@ const char* string_encoding(const Record& record) {
   return record.payload.size() <= kEmbeddedMax ? "embstr" : "raw";
 }
 
+const char* encoding_name(const Record& record) {
+  switch (record.type) {
+    case ValueType::kString:
+      return string_encoding(record);
+    case ValueType::kList:
+      return "quicklist";
+    case ValueType::kSet:
+      return record.grown ? "hashtable" : "intset";
+    case ValueType::kSortedSet:
+      return record.grown ? "skiplist" : "listpack";
+    case ValueType::kHash:
+      return record.grown ? "hashtable" : "listpack";
+    case ValueType::kStream:
+      return "stream";
+  }
+  return "unknown";
+}
+
 void run_object_encoding(CommandContext& context) {
   Entry entry;
   if (!find_for_reading(context, context.args[2], &entry)) return context.reply.null();
-  context.reply.bulk(entry.record.type == ValueType::kString ? string_encoding(entry.record) : "listpack");
+  context.reply.bulk(encoding_name(entry.record));
 }
 
 // Redis shares the objects of small integers among all keys and says so.
@@ -359,38 +377,6 @@ void run_object_help(CommandContext& context) {
 
 // --- the rows ---
 
-struct Row {
-  const char* name;
-  int arity;
-  uint32_t flags;
-  uint32_t categories;
-  std::vector<KeySpec> keys;
-  CommandFunction run;
-  const char* since;
-  const char* group;
-  const char* complexity;
-  const char* summary;
-  std::vector<const char*> tips = {};
-  uint32_t extra_write_bytes = 0;
-};
-
-Command make_command(const Row& row) {
-  Command command;
-  command.name = row.name;
-  command.arity = row.arity;
-  command.flags = row.flags;
-  command.categories = row.categories | ((row.flags & kCmdFast) != 0 ? kAclFast : kAclSlow);
-  command.keys = row.keys;
-  command.run = row.run;
-  command.since = row.since;
-  command.group = row.group;
-  command.summary = row.summary;
-  command.complexity = row.complexity;
-  command.tips = row.tips;
-  command.extra_write_bytes = row.extra_write_bytes;
-  return command;
-}
-
 void add_object_command(CommandTable& table) {
   Command object = make_command({"object",
                                  -2,
@@ -406,61 +392,61 @@ void add_object_command(CommandTable& table) {
   constexpr uint32_t kFlags = kCmdReadOnly;
   constexpr uint32_t kAcl = kAclKeyspace | kAclRead;
   const std::vector<const char*> random_tip = {"nondeterministic_output"};
-  for (const Row& row : {
-           Row{"encoding",
-               3,
-               kFlags,
-               kAcl,
-               {key},
-               run_object_encoding,
-               "2.2.3",
-               "generic",
-               "O(1)",
-               "Inspect the internal encoding of a Redis object",
-               random_tip},
-           Row{"freq",
-               3,
-               kFlags,
-               kAcl,
-               {key},
-               run_object_freq,
-               "4.0.0",
-               "generic",
-               "O(1)",
-               "Get the logarithmic access frequency counter of a Redis object",
-               random_tip},
-           Row{"help",
-               2,
-               kCmdLoading | kCmdStale,
-               kAclKeyspace,
-               {},
-               run_object_help,
-               "6.2.0",
-               "generic",
-               "O(1)",
-               "Show helpful text about the different subcommands"},
-           Row{"idletime",
-               3,
-               kFlags,
-               kAcl,
-               {key},
-               run_object_idletime,
-               "2.2.3",
-               "generic",
-               "O(1)",
-               "Get the time since a Redis object was last accessed",
-               random_tip},
-           Row{"refcount",
-               3,
-               kFlags,
-               kAcl,
-               {key},
-               run_object_refcount,
-               "2.2.3",
-               "generic",
-               "O(1)",
-               "Get the number of references to the value of the key",
-               random_tip},
+  for (const CommandRow& row : {
+           CommandRow{"encoding",
+                      3,
+                      kFlags,
+                      kAcl,
+                      {key},
+                      run_object_encoding,
+                      "2.2.3",
+                      "generic",
+                      "O(1)",
+                      "Inspect the internal encoding of a Redis object",
+                      random_tip},
+           CommandRow{"freq",
+                      3,
+                      kFlags,
+                      kAcl,
+                      {key},
+                      run_object_freq,
+                      "4.0.0",
+                      "generic",
+                      "O(1)",
+                      "Get the logarithmic access frequency counter of a Redis object",
+                      random_tip},
+           CommandRow{"help",
+                      2,
+                      kCmdLoading | kCmdStale,
+                      kAclKeyspace,
+                      {},
+                      run_object_help,
+                      "6.2.0",
+                      "generic",
+                      "O(1)",
+                      "Show helpful text about the different subcommands"},
+           CommandRow{"idletime",
+                      3,
+                      kFlags,
+                      kAcl,
+                      {key},
+                      run_object_idletime,
+                      "2.2.3",
+                      "generic",
+                      "O(1)",
+                      "Get the time since a Redis object was last accessed",
+                      random_tip},
+           CommandRow{"refcount",
+                      3,
+                      kFlags,
+                      kAcl,
+                      {key},
+                      run_object_refcount,
+                      "2.2.3",
+                      "generic",
+                      "O(1)",
+                      "Get the number of references to the value of the key",
+                      random_tip},
        }) {
     object.subcommands.push_back(make_command(row));
   }
@@ -479,7 +465,7 @@ void add_key_commands(CommandTable& table) {
   const std::vector<KeySpec> update_one = {{1, 1, 1, kKeyRW | kKeyUpdate}};
   const std::vector<const char*> sum_tips = {"request_policy:multi_shard", "response_policy:agg_sum"};
   const std::vector<const char*> shard_tips = {"request_policy:all_shards", "response_policy:all_succeeded"};
-  const Row rows[] = {
+  const CommandRow rows[] = {
       {"copy",
        -3,
        kCmdWrite | kCmdDenyOom,
@@ -720,7 +706,7 @@ void add_key_commands(CommandTable& table) {
        "Delete a key asynchronously in another thread. Otherwise it is just as DEL, but non blocking.",
        sum_tips},
   };
-  for (const Row& row : rows) table.add(make_command(row));
+  for (const CommandRow& row : rows) table.add(make_command(row));
   add_object_command(table);
 }
 

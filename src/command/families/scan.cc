@@ -9,33 +9,23 @@
 #include "base/coding.h"
 #include "command/cursors.h"
 #include "command/families/helpers.h"
+#include "command/families/scan_options.h"
 #include "command/keys_stream.h"
 #include "command/numbers.h"
 
 namespace varve {
-namespace {
 
-// What one SCAN looks at, at most, whatever its COUNT (and no more than makes its walk tired): the loop stays
-// free for others.
-constexpr int64_t kScanKeysMax = 10'000;
-// After so many missing blocks a SCAN is content with what it has found so far.
-constexpr int kPatientRestarts = 8;
-// KEYS answers in one run up to here, and streams beyond.
-constexpr int kPlainKeysMax = 1000;
-constexpr size_t kPlainBytesMax = 64 * 1024;  // of keys
-// Expired keys RANDOMKEY steps over in one run.
-constexpr int kRandomKeySteps = 100;
+bool parse_cursor(CommandContext& context, std::string_view text, uint64_t* cursor) {
+  *cursor = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *cursor);
+  if (text.empty() || (error == std::errc() && end == text.data() + text.size())) return true;
+  context.reply.error(errors::kInvalidCursor);
+  return false;
+}
 
-struct ScanOptions {
-  int64_t count = 10;
-  std::string_view pattern = "*";
-  std::string_view type;
-  bool by_type = false;
-};
-
-bool parse_scan_options(CommandContext& context, ScanOptions* options) {
+bool parse_scan_options(CommandContext& context, size_t first, bool of_keys, ScanOptions* options) {
   const auto& args = context.args;
-  for (size_t i = 2; i < args.size(); i += 2) {
+  for (size_t i = first; i < args.size(); i += 2) {
     bool pair = i + 1 < args.size();
     if (pair && equals_ignoring_case(args[i], "count")) {
       if (!integer_argument(context, args[i + 1], &options->count)) return false;
@@ -45,7 +35,7 @@ bool parse_scan_options(CommandContext& context, ScanOptions* options) {
       }
     } else if (pair && equals_ignoring_case(args[i], "match")) {
       options->pattern = args[i + 1];
-    } else if (pair && equals_ignoring_case(args[i], "type")) {
+    } else if (pair && of_keys && equals_ignoring_case(args[i], "type")) {
       options->type = args[i + 1];
       options->by_type = true;
     } else {
@@ -56,15 +46,21 @@ bool parse_scan_options(CommandContext& context, ScanOptions* options) {
   return true;
 }
 
+namespace {
+
+// What one SCAN looks at, at most, whatever its COUNT (and no more than makes its walk tired): the loop stays
+// free for others.
+constexpr int64_t kScanKeysMax = 10'000;
+// KEYS answers in one run up to here, and streams beyond.
+constexpr int kPlainKeysMax = 1000;
+constexpr size_t kPlainBytesMax = 64 * 1024;  // of keys
+// Expired keys RANDOMKEY steps over in one run.
+constexpr int kRandomKeySteps = 100;
+
 // The engine key a scan goes on from. False: an error was replied.
 bool find_position(CommandContext& context, const KeyWalk& walk, std::string* at) {
-  std::string_view text = context.args[1];
   uint64_t cursor = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), cursor);
-  if (!text.empty() && (error != std::errc() || end != text.data() + text.size())) {  // Redis reads "" as 0
-    context.reply.error(errors::kInvalidCursor);
-    return false;
-  }
+  if (!parse_cursor(context, context.args[1], &cursor)) return false;
   *at = walk.begin;
   if (cursor == 0) return true;
   const std::string* position = context.services.cursors.find(cursor);
@@ -85,7 +81,7 @@ void run_scan(CommandContext& context) {
   KeyWalk walk(context.db(), "*", context.now_ms());
   std::string at;
   if (!find_position(context, walk, &at)) return;
-  if (!parse_scan_options(context, &options)) return;
+  if (!parse_scan_options(context, 2, true, &options)) return;
   walk = KeyWalk(walk.database, options.pattern, context.now_ms());
   at = std::max(at, walk.begin);
 

@@ -18,6 +18,14 @@ bool integer_argument(CommandContext& context, std::string_view text, int64_t* v
   return false;
 }
 
+bool count_argument(CommandContext& context, std::string_view text, int64_t* value) {
+  if (!integer_argument(context, text, value)) return false;
+  if (*value != INT64_MIN) return true;
+  context.reply.error(
+      fmt::format("ERR value is out of range, value must between {} and {}", -INT64_MAX, INT64_MAX));
+  return false;
+}
+
 void reply_too_long(CommandContext& context) {
   context.reply.out().truncate(context.reply_start);
   context.reply.error(fmt::format(errors::kReplyTooLong, context.host().max_reply()));
