@@ -115,6 +115,7 @@ void run_hincrbyfloat(CommandContext& context) {
   std::string_view field = context.args[2];
   long double by = 0;
   if (!parse_long_double(context.args[3], &by)) return context.reply.error(errors::kNotFloat);
+  if (std::isinf(by)) return context.reply.error(errors::kInfiniteIncrement);
   Entry entry;
   if (!member_fits(context, field) || !find_hash(context, &entry)) return;
   Hash hash = open_hash(context, entry);

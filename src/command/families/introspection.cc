@@ -54,7 +54,7 @@ KeySpec legacy_range(const Command& command) {
       range = spec;
       continue;
     }
-    if (spec.first == range.last + 1 && spec.last > 0 && range.last > 0) range.last = spec.last;
+    if (spec.first == range.last + 1 && range.last > 0) range.last = spec.last;
   }
   return range;
 }

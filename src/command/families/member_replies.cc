@@ -42,16 +42,23 @@ bool reply_member(CommandContext& context, Members::Walk& walk, MemberPart part,
   return true;
 }
 
+void too_few(CommandContext& context) {
+  context.tx.fail(Status::corruption("keyspace: the elements of key '{}' are fewer than its record says",
+                                     context.args[1]));
+}
+
 bool nests(CommandContext& context, MemberPart part) {
   return part == MemberPart::kBoth && context.reply.protocol() >= 3;
 }
 
-// `wanted` of the members behind a header, in the order they stand; fewer than all: a random choice.
-void reply_some(CommandContext& context, Members& members, uint64_t wanted, MemberPart part, bool nested) {
+// `wanted` of the members behind a header, in the order they stand; fewer than all: a random choice. False:
+// an error was replied instead.
+bool reply_some(CommandContext& context, Members& members, uint64_t wanted, MemberPart part, bool nested) {
   MemberSelection selection{members.record().collection, members.size(), wanted, part, nested,
                             context.invocation.seed};
   auto stream = [&] {
     context.stream(std::make_unique<MemberStream>(*context.engine(), selection, context.tx.read().seen));
+    return true;
   };
   bool streams = may_stream(context, members);
   if (streams && members.size() > kPlainMembersMax) return stream();
@@ -66,13 +73,11 @@ void reply_some(CommandContext& context, Members& members, uint64_t wanted, Memb
       context.reply.out().truncate(start);
       return stream();
     }
-    if (!reply_member(context, walk, part, nested, &scratch)) return;
+    if (!reply_member(context, walk, part, nested, &scratch)) return false;
     --wanted;
   }
-  if (wanted > 0) {
-    context.tx.fail(Status::corruption("keyspace: the elements of key '{}' are fewer than its record says",
-                                       context.args[1]));
-  }
+  if (wanted > 0) too_few(context);
+  return true;
 }
 
 // So many random members, each drawn by itself.
@@ -95,7 +100,8 @@ void reply_distinct_draws(CommandContext& context, Members& members, uint64_t co
   Members::Walk walk(members);
   for (uint64_t i = 0; i < count; ++i) {
     members.seek_random(walk, random);
-    while (walk.valid() && !drawn.emplace(walk.member()).second) {
+    for (uint64_t passed = 0; walk.valid() && !drawn.emplace(walk.member()).second; ++passed) {
+      if (passed > drawn.size()) return too_few(context);
       walk.next();
       if (!walk.valid() && !walk.missed()) walk.seek_to_first();
     }
@@ -111,8 +117,8 @@ bool member_fits(CommandContext& context, std::string_view member) {
   return false;
 }
 
-void reply_members(CommandContext& context, Members& members, MemberPart part) {
-  reply_some(context, members, members.size(), part, false);
+bool reply_members(CommandContext& context, Members& members, MemberPart part) {
+  return reply_some(context, members, members.size(), part, false);
 }
 
 void reply_random_members(CommandContext& context, Members& members, int64_t count, MemberPart part) {
@@ -122,7 +128,8 @@ void reply_random_members(CommandContext& context, Members& members, int64_t cou
   context.reply.array(part == MemberPart::kBoth && !nested ? wanted * 2 : wanted);
   if (count < 0) return reply_draws(context, members, wanted, part, nested);
   if (members.is_inline() || wanted > members.size() / 4) {
-    return reply_some(context, members, wanted, part, nested);
+    reply_some(context, members, wanted, part, nested);
+    return;
   }
   reply_distinct_draws(context, members, wanted, part, nested);
 }

@@ -12,8 +12,9 @@ namespace varve {
 // Fields and members are at most kMaxKeySize long. False: an error was replied.
 bool member_fits(CommandContext& context, std::string_view member);
 
-// The elements of the whole collection, behind the header that the caller has replied.
-void reply_members(CommandContext& context, Members& members, MemberPart part);
+// The elements of the whole collection, behind the header that the caller has replied. False: an error was
+// replied instead.
+bool reply_members(CommandContext& context, Members& members, MemberPart part);
 // `count` random members with header, as HRANDFIELD and SRANDMEMBER answer: distinct ones, at most all; below
 // 0 as many as that, with repetitions.
 void reply_random_members(CommandContext& context, Members& members, int64_t count, MemberPart part);

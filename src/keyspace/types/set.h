@@ -2,7 +2,9 @@
 // inline.
 #pragma once
 
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "keyspace/types/limits.h"
 #include "keyspace/types/members.h"
@@ -18,8 +20,19 @@ class Set final : public Members {
 
   // True when it is new. The view may not point into this set.
   bool add(std::string_view member);
+  // The same for a member that is known to be new: nothing is looked up among elements.
+  void add_new(std::string_view member);
+  // So many distinct members at random, at most all there are; nothing is changed.
+  std::vector<std::string> choose(uint64_t count, Random& random);
+  // Redis makes a new set of what is left when most is popped: it may be an intset again.
+  void renew();
+  // No members: save() removes the key, and elements need no walk.
+  void clear();
 
  private:
+  bool add_inline(std::string_view member, bool integer, bool* added);
+  void count_in(bool integer);
+
   const CollectionLimits& limits_;
 };
 
