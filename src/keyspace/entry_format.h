@@ -15,38 +15,37 @@
 //   record := head:u8 flags:u8 [expire_ms:varint] [collection:varint] [count:varint] payload
 //   head   := type | encoding << 4
 //   flags  := 1 expires | 2 owns a collection | 4 has a count | 8 not an integer, or grown | 16 raw
+//   (others: 0)
 //
 //   type      0 string  1 list  2 set  3 sorted set  4 hash  5 stream
 //   encoding  0 inline: the payload is the value (of a string), or the whole small collection, packed
 //               packed := { length:varint bytes }: a set's members, a hash's fields each with its value
 //               behind it, a list's elements, a sorted set's members each with its score (8 bytes) behind it
-//             1 elements: the value stands under the collection id; `count` is its length or cardinality
+//             1 elements: the value stands under the collection id; `count` is its length or cardinality;
+//               the payload is the type's state, drawn with the type (types/*.h), empty for strings
 //             2 blob: the payload says where in a blob file the value stands (reserved)
 //   A collection's record always has its count, and an empty collection has no record.
 //   flags 8 and 16 keep what OBJECT ENCODING tells: of a string, 8: it was not made an integer (INCRBYFLOAT),
 //   16: it was changed in place (APPEND, SETRANGE); of a collection, 8: Redis would have converted it to the
 //   encoding of large ones (it never goes back). Where the bytes stand is another matter: small collections
-//   are inline up to kInlineCollectionMax whatever Redis would call them, and elements never go back.
+//   are inline up to kInlineCollectionMax whatever Redis would call them.
 //
-//   Elements of a string:
-//     element_key := segment:u32. Each segment holds bytes [segment * 8192, + 8192) of it; bytes that a
-//     segment lacks, and whole absent segments, are zeros
-//   Elements of collections:
-//     element_key := part:u8 rest
-//     part 0 main    hash, set, sorted set   hash32:u32 member     hash32: low half of the member's XXH3
-//                    list                    position:u64          starts in the middle of its range
-//                    stream                  ms:u64 sequence:u64
-//                    -> form:u8 ...          0: the value follows (a hash's value, a list's element, a
-//                                               sorted set's score, a stream's packed fields; nothing for a
-//                                               set)
-//                                            1: length:varint, the value stands in part 3
-//     part 1 order   sorted set              score:8 member        -> (empty)
-//     part 2 counts  sorted set              level:u8 start        -> count
-//     part 3 long    rest of the main key, piece:u32               -> bytes [piece * 256 KiB, + 256 KiB)
-//     parts from 16 on: consumer groups of streams (reserved)
+//   Elements of a string:     element_key := segment:u32. A segment holds bytes [segment * 8192, + 8192) of
+//                             it; bytes that it lacks, and whole absent segments, are zeros
+//   Elements of a collection: element_key := part:u8 rest
 //
-//   The payload of a record with encoding elements is the type's state, drawn with the type (types/*.h);
-//   empty for strings, hashes and sets.
+//   part      rest                                         value
+//   0 main    hash, set, zset: hash32:u32 member           form:u8 ...
+//             list: position:u64                             0: the value follows: a hash's value, a list's
+//             stream: ms:u64 sequence:u64                       element, a zset's score, a stream's packed
+//                                                               fields; nothing for a set
+//                                                            1: length:varint, the value stands in part 3
+//   1 order   zset: score:8 member                         (empty)
+//   2 counts  zset: level:u8 start                         count
+//   3 long    rest of the main key, piece:u32              bytes [piece * 256 KiB, + 256 KiB) of the value
+//   parts from 16 on are reserved for consumer groups of streams
+//
+//   hash32 is the low half of the member's XXH3; a list's positions start in the middle of their range.
 //
 // Engine counters: a database's id counts its metadata records; id | kHintCounter counts its hints.
 //

@@ -14,6 +14,39 @@ FUTURE_MS = [b"4000000000000", b"4100000000123"]
 LONG = [b"100000", b"100001", b"200000"]
 
 
+# Fields and members; together they exceed what counts as small.
+MEMBERS = [b"a", b"b", b"1", b"2", b"-3", b"07", b"", b"m" * 70, b"\x00\xff"]
+# What a family of commands draws from, beside Maker's own: name -> functions that make one command.
+FAMILIES = {
+    "hash": [
+        lambda m: [m.one([b"HSET", b"HSET", b"HMSET"]), m.key()] + m.flat(m.some(lambda: [m.member(), m.value()])),
+        lambda m: [b"HSET", m.key()] + m.some(m.member), lambda m: [b"HSETNX", m.key(), m.member(), m.value()],
+        lambda m: [b"HGET", m.key(), m.member()], lambda m: [b"HMGET", m.key()] + m.some(m.member),
+        lambda m: [m.one([b"HGETALL", b"HKEYS", b"HVALS", b"HLEN"]), m.key()],
+        lambda m: [b"HDEL", m.key()] + m.some(m.member, 1, 6), lambda m: [b"HSTRLEN", m.key(), m.member()],
+        lambda m: [b"HEXISTS", m.key(), m.member()], lambda m: [b"HINCRBY", m.key(), m.member(), m.number()],
+        lambda m: [b"HINCRBYFLOAT", m.key(), m.member(), m.one(FLOATS + NUMBERS)],
+        lambda m: [b"HSCAN", m.key(), m.one([b"0", b"0", b"x"])] + m.scan_options(),
+        lambda m: [b"HRANDFIELD", m.key(), m.one([b"0", b"100000", b"x", b"9223372036854775807"])] + m.one([[], [b"WITHVALUES"], [b"x"]]),
+    ],
+    "set": [
+        lambda m: [b"SADD", m.key()] + m.some(m.member, 1, 6), lambda m: [b"SREM", m.key()] + m.some(m.member, 1, 6),
+        lambda m: [b"SISMEMBER", m.key(), m.member()], lambda m: [b"SMISMEMBER", m.key()] + m.some(m.member),
+        lambda m: [m.one([b"SMEMBERS", b"SCARD"]), m.key()], lambda m: [b"SMOVE", m.key(), m.key(), m.member()],
+        lambda m: [b"SPOP", m.key(), m.one([b"0", b"100000", b"x", b"-1"])],  # what it leaves must be the same
+        lambda m: [b"SRANDMEMBER", m.key(), m.one([b"0", b"100000", b"x"])],
+        lambda m: [m.one([b"SINTER", b"SUNION", b"SDIFF"])] + m.some(m.key),
+        lambda m: [m.one([b"SINTERSTORE", b"SUNIONSTORE", b"SDIFFSTORE"]), m.key()] + m.some(m.key),
+        lambda m: [b"SINTERCARD", m.one([b"1", b"2", b"0", b"x"])] + m.some(m.key, 1, 3) + m.one([[], [b"LIMIT", m.number()], [b"x"]]),
+        lambda m: [b"SSCAN", m.key(), m.one([b"0", b"0", b"x"])] + m.scan_options(),
+    ],
+    "encoding": [lambda m: [b"OBJECT", b"ENCODING", m.key()]],
+}
+# Replies whose elements come in an order of the server's own.
+UNORDERED = {b"HKEYS", b"HVALS", b"HGETALL", b"SMEMBERS", b"SINTER", b"SUNION", b"SDIFF", b"SPOP", b"SRANDMEMBER", b"HRANDFIELD", b"HSCAN",
+             b"SSCAN", b"SCAN", b"KEYS"}
+
+
 class Maker:
     """Draws commands: mostly well formed, some not."""
 
@@ -25,6 +58,16 @@ class Maker:
 
     def key(self):
         return self.one(KEYS)
+
+    def member(self):
+        return self.one(MEMBERS)
+
+    def flat(self, lists):
+        return [word for words in lists for word in words]
+
+    def scan_options(self):
+        return self.one([[b"COUNT", b"100000"], [b"COUNT", b"100000", b"MATCH", b"m*"], [b"COUNT", b"0"], [b"COUNT", b"x"], [b"x"],
+                         [b"TYPE", b"set", b"COUNT", b"100000"]])
 
     def value(self):
         return self.one(self.one([WORDS, NUMBERS, FLOATS]))
@@ -49,6 +92,9 @@ class Maker:
 
     def command(self):
         c, key, value, number = self.chance, self.key, self.value, self.number
+        if c.random() < 0.5:
+            words = self.one(FAMILIES[self.one(sorted(FAMILIES))])(self)
+            return self.spoilt(words) if words[0] not in UNORDERED else words
         kind = c.randrange(46)
         if kind == 0:
             words = [b"SET", key(), value()]
@@ -105,11 +151,16 @@ class Maker:
                 lambda: [self.one([b"NONSENSE", b"", b"G\x00T", b"get2", b"x" * 200])] + self.some(value, 0, 3),
             ])()
         if words[0] not in (b"SCAN", b"COMMAND"):  # theirs come in an order of their own
-            if c.random() < 0.03:
-                words = words[:-1] or words
-            elif c.random() < 0.03:
-                words = words + [value()[:1000]]  # a client's name is at most 1 KiB long in varve
+            words = self.spoilt(words)
         return [self.case(words[0])] + words[1:]
+
+    def spoilt(self, words):
+        """Now and then a word too few or too many."""
+        if self.chance.random() < 0.03:
+            return words[:-1] or words
+        if self.chance.random() < 0.03:
+            return words + [self.value()[:1000]]  # a client's name is at most 1 KiB long in varve
+        return words
 
     def flags(self, relative=False):
         always = [[], [], [], [b"NX"], [b"XX"], [b"NX", b"GT"], [b"nonsense"]]
@@ -138,11 +189,21 @@ def same(words, ours, theirs):
         return abs(int(ours[1:]) - int(theirs[1:])) <= slack and (int(ours[1:]) > 0) == (int(theirs[1:]) > 0)
     if name == b"COMMAND" and words[1:2] == [b"INFO"]:
         return ours[:40] == theirs[:40]  # the same command; categories and tips may say more or less
-    if name in (b"SCAN", b"KEYS"):
-        return sorted(ours.split(b"\r\n")) == sorted(theirs.split(b"\r\n"))  # the same keys, in another order
+    if name in UNORDERED:
+        return sorted(ours.split(b"\r\n")) == sorted(theirs.split(b"\r\n"))  # the same elements, in another order
     if name == b"HELLO":
         return ours[:1] == theirs[:1] and ours[:1] in b"*%"  # version and connection number are each server's own
     return False
+
+
+def content(client, key):
+    """Type, encoding and value of a key."""
+    kind = client.ok("TYPE", key)
+    read = {b"string": "GET", b"hash": "HGETALL", b"set": "SMEMBERS"}[kind if isinstance(kind, bytes) else kind.encode()]
+    value = client.ok(read, key)
+    if read == "HGETALL":
+        value = sorted(value.items()) if isinstance(value, dict) else sorted(zip(value[::2], value[1::2]))
+    return kind, client.ok("OBJECT", "ENCODING", key), sorted(value) if read == "SMEMBERS" else value
 
 
 def compare(t, protocol, commands):
@@ -172,7 +233,7 @@ def compare(t, protocol, commands):
             for client in (ours, theirs):
                 client.ok("SELECT", database)
                 keys = sorted(client.ok("KEYS", "*"))
-                rows.append([(k, client.ok("GET", k), client.ok("PEXPIRETIME", k) // 60000) for k in keys])
+                rows.append([(k, content(client, k), client.ok("PEXPIRETIME", k) // 60000) for k in keys])
             if rows[0] != rows[1]:
                 differences[("data", database)] = f"database {database}: {shorten(rows[0])}\n      redis {shorten(rows[1])}"
     check(not differences, f"seed {t.options.seed}: {len(differences)} kinds of difference:\n    " + "\n    ".join(differences.values()))

@@ -41,6 +41,12 @@ inline bool is_string_or_absent(CommandContext& context, const Entry& entry) {
 // The argument as an integer; false: "not an integer" was replied.
 bool integer_argument(CommandContext& context, std::string_view text, int64_t* value);
 
+// May the reply be read from a snapshot after the run? Not behind writes of the same run: the snapshot lacks
+// them.
+inline bool may_stream(CommandContext& context) {
+  return !context.tx.has_writes();
+}
+
 // The argument as an integer above -2^63, as Redis reads counts; false: its error was replied.
 bool count_argument(CommandContext& context, std::string_view text, int64_t* value);
 

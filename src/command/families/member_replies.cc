@@ -19,11 +19,6 @@ constexpr int64_t kScanMembersMax = 10'000;
 constexpr uint64_t kScanBytesMax = 1 << 20;
 constexpr uint64_t kScanStepsMax = 200'000;  // of patterns
 
-// Can what is to be replied be read again later from a snapshot?
-bool may_stream(CommandContext& context, const Members& members) {
-  return !members.is_inline() && !context.tx.has_writes();
-}
-
 // True when the reply has become too long, with the next piece of so many bytes, to be held in memory.
 bool too_long(CommandContext& context, uint64_t more) {
   return context.reply.out().end() - context.reply_start + more > context.host().max_reply();
@@ -60,7 +55,7 @@ bool reply_some(CommandContext& context, Members& members, uint64_t wanted, Memb
     context.stream(std::make_unique<MemberStream>(*context.engine(), selection, context.tx.read().seen));
     return true;
   };
-  bool streams = may_stream(context, members);
+  bool streams = may_stream(context) && !members.is_inline();
   if (streams && members.size() > kPlainMembersMax) return stream();
   uint64_t start = context.reply.out().end();
   std::string scratch;
@@ -75,6 +70,12 @@ bool reply_some(CommandContext& context, Members& members, uint64_t wanted, Memb
     }
     if (!reply_member(context, walk, part, nested, &scratch)) return false;
     --wanted;
+  }
+  ReadContext& read = context.tx.read();
+  if (streams && walk.missed() && read.restarts >= kPatientRestarts && read.error.ok()) {
+    read.misses.clear();  // a stream keeps what it has read
+    context.reply.out().truncate(start);
+    return stream();
   }
   if (wanted > 0) too_few(context);
   return true;

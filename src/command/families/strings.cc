@@ -53,7 +53,9 @@ bool reply_old_value(CommandContext& context, Entry* entry) {
 
 // A part of a string as a bulk: at once, or streamed when it is long.
 void reply_range(CommandContext& context, const Entry& entry, uint64_t offset, uint64_t size) {
-  if (size <= kStreamedStringMin || entry.record.encoding == Encoding::kInline) {
+  bool streams = size > kStreamedStringMin && may_stream(context);
+  if (!streams || entry.record.encoding == Encoding::kInline) {
+    if (size > std::max(kStreamedStringMin, context.host().max_reply())) return reply_too_long(context);
     std::string scratch;
     return context.reply.bulk(context.tx.read_string(entry, offset, size, &scratch));
   }

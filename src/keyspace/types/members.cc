@@ -1,15 +1,24 @@
 #include "keyspace/types/members.h"
 
+#include <algorithm>
+
 #include "base/check.h"
+#include "base/integer_text.h"
 
 namespace varve {
 namespace {
 
 // Up to so many members a random one is counted off.
 constexpr uint64_t kCountedOff = 64;
-// Hashes leave gaps of all sizes, and a seek lands behind a wide one more often: the mean of so many gaps is
-// nearly the same everywhere.
-constexpr uint64_t kRandomSteps = 16;
+// Hashes leave gaps of all sizes, and a seek lands behind a wide one more often: the mean of some gaps varies
+// less. Each step costs about a cache miss.
+constexpr uint64_t kRandomSteps = 4;
+// A collection gets a fresh id when so many times more were removed than are left, and some more, as long as
+// what is left can be moved within a few milliseconds.
+constexpr uint64_t kRemovedFactor = 4;
+constexpr uint64_t kRemovedMin = 256;
+constexpr uint64_t kMovedMax = 4096;
+constexpr size_t kMovedBytesMax = 256 * 1024;
 
 }  // namespace
 
@@ -64,6 +73,7 @@ bool Members::remove(std::string_view member) {
     make_member_key(record_.collection, member, &element_key_);
     if (!tx_.find_value(element_key_, &old) || record_.count == 0) return false;
     tx_.remove_value(element_key_, old);
+    ++removed_;
   }
   --record_.count;
   changed_ = true;
@@ -82,6 +92,66 @@ void Members::to_elements() {
   }
   packed_.reset({});
   changed_ = true;
+}
+
+void Members::read_state() {
+  if (is_inline() || record_.payload.empty()) return;
+  std::string_view state = record_.payload;
+  if (get_varint(&state, &removed_) && state.empty()) return;
+  tx_.fail(
+      Status::corruption("keyspace: the state of collection {} cannot be understood", record_.collection));
+}
+
+void Members::save() {
+  if (changed_ && !is_inline() && record_.count > 0) {
+    renew_id();
+    if (!is_inline()) {
+      size_t size = removed_ == 0 ? 0 : static_cast<size_t>(encode_varint(state_, removed_) - state_);
+      record_.payload = {state_, size};
+    }
+  }
+  Collection::save();
+}
+
+void Members::renew_id() {
+  if (removed_ < record_.count * kRemovedFactor + kRemovedMin || record_.count > kMovedMax) return;
+  if (record_.collection != old_collection_) return;  // nobody would drop an id that no record has had
+  removed_ = 0;
+  std::vector<Moved> members;
+  if (!take_all(&members)) return;
+  size_t packed = 0;
+  for (const Moved& one : members) {
+    packed += Packed::cost(one.member) + (with_values_ ? Packed::cost(one.value) : 0);
+  }
+  if (packed <= kInlineCollectionMax / 2) {  // half, so that it does not go to and fro
+    record_.encoding = Encoding::kInline;
+    record_.collection = 0;
+    if (record_.type == ValueType::kSet && !grown()) {  // an intset stands in its order
+      std::sort(members.begin(), members.end(),
+                [](const Moved& a, const Moved& b) { return compare_integer_texts(a.member, b.member) < 0; });
+    }
+    for (const Moved& one : members) {
+      packed_.append(one.member);
+      if (with_values_) packed_.append(one.value);
+    }
+    return;
+  }
+  record_.collection = tx_.fresh_collection();
+  for (const Moved& one : members) {
+    make_member_key(record_.collection, one.member, &element_key_);
+    tx_.put_value(element_key_, one.value, ElementValue());
+  }
+}
+
+bool Members::take_all(std::vector<Moved>* members) {
+  size_t bytes = 0;
+  Walk walk(*this);
+  for (walk.seek_to_first(); walk.valid(); walk.next()) {
+    bytes += walk.member().size() + walk.value().length;
+    if (bytes > kMovedBytesMax || walk.value().in_pieces) return false;
+    members->push_back({std::string(walk.member()), std::string(walk.value().bytes)});
+  }
+  return members->size() == record_.count;
 }
 
 void Members::seek_random(Walk& walk, Random& random) const {

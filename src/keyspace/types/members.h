@@ -1,13 +1,22 @@
 // members.h: collections whose elements are found by name: hashes (a value with each) and sets (none). Inline
 // they stand in the order they came (integers of a small set in theirs); as elements by the hash of their
 // name, so that a walk can start anywhere and a random one is a seek.
+//
+//   state := [removed:varint]      how many members were removed under this collection id
+//
+// What was removed stays in the engine's way until compaction meets it. So that a small collection that much
+// has gone through (a queue, a pool) is not walked among a million tombstones, it moves to a fresh id, or
+// back into its record, when many more were removed than are left: then nothing of the old id is looked at
+// any more.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "base/coding.h"
 #include "base/random.h"
 #include "keyspace/types/collection.h"
 
@@ -22,6 +31,9 @@ class Members : public Collection {
   std::string_view read(std::string_view member, const ElementValue& value, std::string* scratch);
   // True when it was there.
   bool remove(std::string_view member);
+
+  // As Collection::save().
+  void save();
 
   // Goes through all members, in the order they stand.
   class Walk {
@@ -59,7 +71,10 @@ class Members : public Collection {
  protected:
   Members(Transaction& tx, DatabaseId database, std::string_view key, const Entry& entry, ValueType type)
       : Collection(tx, database, key, entry, type, type == ValueType::kHash ? 2 : 1),
-        with_values_(type == ValueType::kHash) {}
+        with_values_(type == ValueType::kHash),
+        old_collection_(record_.collection) {
+    read_state();
+  }
 
   // Where an inline member stands, and where its value does; false when it is not there.
   bool locate(std::string_view member, size_t* at, size_t* value_at) const;
@@ -68,7 +83,20 @@ class Members : public Collection {
   EngineKey element_key_;
 
  private:
+  void read_state();
+  // Out of the way of what was removed, if that is worth it.
+  void renew_id();
+  // The members while they are few and short enough to be moved at once.
+  struct Moved {
+    std::string member;
+    std::string value;
+  };
+  bool take_all(std::vector<Moved>* members);
+
   bool with_values_;
+  uint64_t old_collection_;  // that the key had when it was found
+  uint64_t removed_ = 0;
+  char state_[kMaxVarintSize];
 };
 
 }  // namespace varve
