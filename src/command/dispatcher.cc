@@ -24,6 +24,7 @@ constexpr int kExpirySliceHints = 200;
 constexpr int64_t kExpiryPauseMs = 2;
 constexpr size_t kErrorCodesMax = 128;  // errorstats kept apart
 constexpr uint64_t kProbedStringMax = 64 * 1024;
+constexpr size_t kProbedMembers = 16;
 
 // What the engine is asked to admit: the arguments become records with their keys, tags and hints, about 40
 // bytes beside the two arguments of a pair. A batch that turns out larger is asked for again.
@@ -109,6 +110,8 @@ class Dispatcher::Impl {
   void end_reply(ClientState& client, Invocation& invocation, OutputBuffer& out, uint64_t start,
                  RunResult* result);
   void expire_some();
+  void probe_members(const Command& command, const std::vector<std::string_view>& args, int key,
+                     uint64_t collection, const ReadContext& read);
 
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // for calls from Host::after_ms
   bool expiry_scheduled_ = false;
@@ -364,11 +367,30 @@ size_t Dispatcher::Impl::probe(const ClientState& client, const std::vector<std:
         record.count <= kProbedStringMax && (command->flags & kCmdReadOnly) != 0) {
       probe_tx_.read_string(entry, &scratch);
     }
+    if (record.encoding == Encoding::kElements &&
+        (record.type == ValueType::kHash || record.type == ValueType::kSet)) {
+      probe_members(*command, args, i, record.collection, read);
+    }
   }
   probe_tx_.end();
   read.error = error;
   read.seen = seen;
   return looked;
+}
+
+// What stands behind the only key of a command on hashes and sets is mostly fields and members. What is none
+// is looked for in vain, which filters make cheap.
+void Dispatcher::Impl::probe_members(const Command& command, const std::vector<std::string_view>& args,
+                                     int key, uint64_t collection, const ReadContext& read) {
+  if (command.keys.size() != 1 || command.keys[0].last != 1) return;
+  EngineKey member;
+  std::string_view record;
+  size_t first = static_cast<size_t>(key) + 1;
+  for (size_t i = first; i < std::min(args.size(), first + kProbedMembers); ++i) {
+    if (args[i].size() > kMaxKeySize || read.misses.size() >= kProbedMisses) continue;
+    make_member_key(collection, args[i], &member);
+    probe_tx_.get_element(member, &record);
+  }
 }
 
 void Dispatcher::Impl::tick() {

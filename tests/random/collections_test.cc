@@ -224,5 +224,25 @@ TEST_CASE("collections: hashes and sets against a model") {
   }
 }
 
+// Goal: what a waiting client's next commands will read of a large hash is asked for ahead. Method: the
+// elements are in tables, the record is in memory again, and every block is missing.
+TEST_CASE("collections: fields are probed") {
+  InProcessServer server({.random_miss_one_in = 1});
+  std::vector<std::string> fill = {"HSET", "h"};
+  for (int i = 0; i < 500; ++i) fill.insert(fill.end(), {"field:" + std::to_string(i), "value"});
+  server.run(1, fill);
+  server.flush();
+  server.run(1, {"EXPIRE", "h", "1000"});
+  ClientState client;
+  auto misses = [&](const std::vector<std::string_view>& args) {
+    ReadContext read;
+    server.dispatcher().probe(client, args, read, 10);
+    return read.misses.size();
+  };
+  CHECK(misses({"HGET", "h", "field:7"}) > 0);
+  CHECK(misses({"HSET", "h", "field:7", "x"}) > 0);
+  CHECK(misses({"HLEN", "h"}) == 0);
+}
+
 }  // namespace
 }  // namespace varve::test

@@ -124,6 +124,10 @@ bool reply_set(CommandContext& context, Set& set) {
   std::vector<std::string> members;
   Members::Walk walk(set);
   for (walk.seek_to_first(); walk.valid(); walk.next()) members.emplace_back(walk.member());
+  if (members.size() != set.size()) {
+    context.tx.fail(Status::corruption("keyspace: the set at '{}' has {} members, not {}", context.args[1],
+                                       members.size(), set.size()));
+  }
   sort_integers(&members);
   for (const std::string& member : members) context.reply.bulk(member);
   return true;
@@ -399,9 +403,11 @@ void add_set_commands(CommandTable& table) {
   const CommandRow rows[] = {
       {"sadd", -3, kCmdWrite | kCmdDenyOom | kCmdFast, kWrite, {{1, 1, 1, kKeyRW | kKeyInsert}}, run_sadd,
        "1.0.0", "set",
-       "O(1) for each element added, so O(N) to add N elements when the command is called with multiple arguments.",
+       "O(1) for each element added, so O(N) to add N elements when the command is called with multiple "
+       "arguments.",
        "Add one or more members to a set", {}, kRecord},
-      {"scard", 2, kFastRead, kRead, look, run_scard, "1.0.0", "set", "O(1)", "Get the number of members in a set"},
+      {"scard", 2, kFastRead, kRead, look, run_scard, "1.0.0", "set", "O(1)",
+       "Get the number of members in a set"},
       {"sdiff", -2, kCmdReadOnly, kRead, access_all, run_sdiff, "1.0.0", "set", all_members,
        "Subtract multiple sets", unordered},
       {"sdiffstore", -3, kStore, kWrite, {target, sources}, run_sdiffstore, "1.0.0", "set", all_members,

@@ -169,6 +169,10 @@ void Members::seek_random(Walk& walk, Random& random) const {
     walk.next();
     if (!walk.valid()) walk.seek_to_first();
   }
+  if (!walk.valid()) {
+    tx_.fail(Status::corruption("keyspace: collection {} lacks the elements its record speaks of",
+                                record_.collection));
+  }
 }
 
 Members::Walk::Walk(Members& members) : members_(members) {

@@ -64,8 +64,8 @@ class Members : public Collection {
     ElementValue value_;
   };
 
-  // Sets the walk on a random member: exactly uniform among few, nearly so among many. It is invalid only
-  // behind a missing block.
+  // Sets the walk on a random member: exactly uniform among few, roughly so among many. It is invalid when
+  // the collection is empty, and in a run that fails.
   void seek_random(Walk& walk, Random& random) const;
 
  protected:
