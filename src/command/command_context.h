@@ -49,8 +49,10 @@ struct CommandContext {
   Transaction& tx;
   // Where this command's reply begins in reply.out(), for a reply that turns into an error half way.
   uint64_t reply_start = 0;
-  // What the run comes to; suspend() and stream() change it.
+  // What the run comes to; suspend(), stream() and block_on() change it.
   RunResult result = RunResult::kDone;
+  // One of the commands of an EXEC: it neither blocks nor streams.
+  bool in_exec = false;
 
   Host& host() { return services.host; }
   Engine* engine() { return services.engine; }
@@ -71,6 +73,28 @@ struct CommandContext {
     }
     return invocation.resume;
   }
+  // Notes an event for keyspace notifications: `name` ("lpush") is a constant. Call it where Redis calls
+  // notifyKeyspaceEvent, once it is certain that the change is made: the order of calls is the order of
+  // events. "new" and "expired" note themselves. See key_events.h.
+  void notify(uint32_t event_class, const char* name, std::string_view key) {
+    tx.note_event(event_class, name, client.db, key);
+  }
+
+  // False inside EXEC: a blocking command that finds nothing then answers what Redis answers there (null).
+  bool may_block() const { return !in_exec; }
+  // Nothing there to serve the command with: it is run again, from its start and with a fresh clock, whenever
+  // a commit leaves one of these keys (of the client's database) with a value of this type, in the order in
+  // which clients came. Nothing may have been written to reply or tx. When the time is over the dispatcher
+  // answers a null array. A run that is repeated calls block_on() again just so; the time counts from the
+  // first.
+  void block_on(std::vector<std::string> keys, ValueType type, int64_t timeout_ms) {
+    result = RunResult::kBlocked;
+    invocation.block = std::make_unique<KeyWait>(KeyWait{std::move(keys), type, timeout_ms});
+  }
+
+  // False inside EXEC, where a reply has to be whole, and behind writes of the same run, which the snapshot
+  // lacks: read it through tx, or call reply_too_long().
+  bool may_stream() const { return !in_exec && !tx.has_writes(); }
   // The reply goes on piece by piece behind what is in `reply` already.
   void stream(std::unique_ptr<ReplyStream> pieces) {
     result = RunResult::kStream;

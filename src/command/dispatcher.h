@@ -9,6 +9,8 @@
 //                        engine's admission changes or after invocation.wait_us
 //         -> kSuspended  the command goes on by itself; it calls Invocation::resume when it has its
 //                        reply. The connection runs no further command of this client meanwhile
+//         -> kBlocked    nothing happened: the command waits for keys (BLPOP), or for its turn. The
+//                        dispatcher asks the host to have it run again (Host::run_again, Host::wake)
 //         -> kStream     the reply is produced piece by piece: call invocation.stream->step() as
 //                        output drains
 //
@@ -27,12 +29,13 @@
 #include "base/random.h"
 #include "command/client_state.h"
 #include "command/host.h"
+#include "keyspace/entry_format.h"
 #include "lsm/engine.h"
 #include "resp/output_buffer.h"
 
 namespace varve {
 
-enum class RunResult : uint8_t { kDone, kFault, kWait, kSuspended, kStream };
+enum class RunResult : uint8_t { kDone, kFault, kWait, kSuspended, kStream, kBlocked };
 
 // A long reply. step() appends about `budget` bytes and is called again when they are sent. Works under a
 // snapshot.
@@ -44,6 +47,13 @@ class ReplyStream {
   virtual RunResult step(ReadContext& read, OutputBuffer& out, size_t budget, bool* broken) = 0;
   // The highest sequence its snapshot may show (for the gate).
   virtual Sequence gate() const = 0;
+};
+
+// What a blocking command waits for.
+struct KeyWait {
+  std::vector<std::string> keys;  // of the client's database; the first that can serve it, in arrival order
+  ValueType type = ValueType::kList;
+  int64_t timeout_ms = 0;  // from the first run on; 0: for ever
 };
 
 struct Invocation {
@@ -60,6 +70,7 @@ struct Invocation {
   // joins them (kWait with wait_us 0) unless it gives space back.
   bool others_wait = false;
   std::unique_ptr<ReplyStream> stream;
+  std::unique_ptr<KeyWait> block;  // with kBlocked: what for
   // Set by the connection before run(): finishes a kSuspended command: appends the reply with `write`, with
   // its gate. May be called after the client is gone (then it does nothing). Never called before run() has
   // returned.
@@ -82,6 +93,7 @@ struct Invocation {
     wait_us = 0;
     run_us = 0;
     stream.reset();
+    block.reset();
   }
 };
 

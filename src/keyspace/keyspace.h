@@ -27,10 +27,21 @@
 
 #include "keyspace/element_iterator.h"
 #include "keyspace/entry_format.h"
+#include "keyspace/key_events.h"
 #include "keyspace/overlay.h"
 #include "lsm/engine.h"
 
 namespace varve {
+
+class Transaction;
+
+// Learns of every batch as it is committed, commands' and the expiry's alike.
+class CommitObserver {
+ public:
+  virtual ~CommitObserver() = default;
+  // The batch is in the engine; the map of databases is still the old one, tx.number_of() knows both.
+  virtual void committed(Transaction& tx, Sequence sequence) = 0;
+};
 
 class Keyspace {
  public:
@@ -49,6 +60,10 @@ class Keyspace {
   // The sequence of the last change of the database map: whoever looks at a database has seen it.
   Sequence map_sequence() const { return map_sequence_; }
 
+  void set_observer(CommitObserver* observer) { observer_ = observer; }
+  // What runs that begin from now on note (KeyEventClass); 0: nobody listens.
+  void set_event_classes(uint32_t classes) { event_classes_ = classes; }
+
  private:
   friend class Transaction;
   friend class ExpiryCycle;
@@ -59,6 +74,8 @@ class Keyspace {
   }
 
   Engine* engine_ = nullptr;
+  CommitObserver* observer_ = nullptr;
+  uint32_t event_classes_ = 0;
   std::map<uint32_t, DatabaseId> databases_;  // those that are not their own number
   DatabaseId next_database_ = kFirstFreshDatabase;
   Sequence map_sequence_ = 0;
@@ -98,6 +115,19 @@ class Transaction {
 
   // The id behind a database number, as this run has it.
   DatabaseId database(uint32_t number) const;
+  // The number an id has, as this run leaves it or else as it found it; false for an id that no number has.
+  bool number_of(DatabaseId database, uint32_t* number) const;
+  // Numbers whose id this run changes: flushed or swapped.
+  const std::map<uint32_t, DatabaseId>& map_changes() const { return map_changes_; }
+
+  // --- events (key_events.h) ---
+  // True when events of one of these classes are told to anyone.
+  bool wants_events(uint32_t classes) const { return (event_classes_ & classes) != 0; }
+  // `name` is a constant. Keys that come to be, and expired ones that are met, note themselves.
+  void note_event(uint32_t event_class, const char* name, uint32_t number, std::string_view key) {
+    if (wants_events(event_class)) events_.push_back({name, number, std::string(key)});
+  }
+  const std::vector<KeyEvent>& events() const { return events_; }
 
   // --- reading ---
   // True when the key exists. The entry is also what writes of this key ask for.
@@ -169,6 +199,7 @@ class Transaction {
     copies_.clear();
   }
 
+  const WriteBatch& batch() const { return overlay_.batch(); }
   bool has_writes() const { return !overlay_.batch().empty(); }
   size_t batch_size() const { return overlay_.batch().byte_size(); }
   // The writes give space back: there is no put among them.
@@ -183,6 +214,7 @@ class Transaction {
 
  private:
   bool get(std::string_view engine_key, std::string_view* value);
+  void note_own_event(uint32_t event_class, const char* name, DatabaseId database, std::string_view key);
   void decode(std::string_view engine_key, std::string_view value, Entry* entry);
   void settle(DatabaseId database, std::string_view key, const Entry& old, const Record& record);
   void put_record(DatabaseId database, std::string_view key, const Record& record, bool blind);
@@ -207,6 +239,8 @@ class Transaction {
   std::deque<std::string> copies_;  // overlay values that entries point into
   std::map<uint32_t, DatabaseId> map_changes_;
   DatabaseId next_database_ = 0;  // 0: not changed
+  uint32_t event_classes_ = 0;
+  std::vector<KeyEvent> events_;
   uint64_t last_collection_ = 0;
   BlockRef element_pin_;      // block that the last element's record points into
   std::string element_copy_;  // or the overlay's record

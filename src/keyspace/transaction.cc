@@ -10,6 +10,7 @@ namespace {
 
 constexpr size_t kKeptPins = 1024;
 constexpr size_t kKeptCopy = 64 * 1024;
+constexpr size_t kKeptEvents = 256;
 
 }  // namespace
 
@@ -22,6 +23,8 @@ void Transaction::begin(ReadContext* read, int64_t now_ms) {
   if (!copies_.empty()) copies_.clear();
   if (!map_changes_.empty()) map_changes_.clear();
   next_database_ = 0;
+  event_classes_ = keyspace_.event_classes_;
+  if (!events_.empty()) events_.clear();
   last_collection_ = 0;
 }
 
@@ -30,6 +33,7 @@ void Transaction::end() {
   overlay_.release_memory();
   if (pins_.capacity() > kKeptPins) pins_ = std::vector<BlockRef>();
   if (element_copy_.capacity() > kKeptCopy) std::string().swap(element_copy_);
+  if (events_.capacity() > kKeptEvents) events_ = std::vector<KeyEvent>();
 }
 
 bool Transaction::only_deletes() const {
@@ -47,6 +51,26 @@ DatabaseId Transaction::database(uint32_t number) const {
     if (changed != map_changes_.end()) return changed->second;
   }
   return keyspace_.database(number);
+}
+
+bool Transaction::number_of(DatabaseId database, uint32_t* number) const {
+  using Map = std::map<uint32_t, DatabaseId>;
+  for (const Map* map : {&map_changes_, static_cast<const Map*>(&keyspace_.databases_)}) {
+    for (auto [known, id] : *map) {
+      if (id != database) continue;
+      *number = known;
+      return true;
+    }
+  }
+  *number = database;
+  return keyspace_.database(database) == database;
+}
+
+// Of a change in this transaction, where only the id is at hand.
+void Transaction::note_own_event(uint32_t event_class, const char* name, DatabaseId database,
+                                 std::string_view key) {
+  uint32_t number = 0;
+  if (wants_events(event_class) && number_of(database, &number)) note_event(event_class, name, number, key);
 }
 
 // --- reading ---
@@ -173,6 +197,8 @@ void Transaction::remove_hint(DatabaseId database, std::string_view key, int64_t
 
 // What the death or the change of the old record brings with it, before `record` is put.
 void Transaction::settle(DatabaseId database, std::string_view key, const Entry& old, const Record& record) {
+  if (old.stored && !old.exists) note_own_event(kEventExpired, "expired", database, key);
+  if (!old.exists) note_own_event(kEventNew, "new", database, key);
   if (!old.stored) {
     overlay_.add_count(database, 1);
   } else {
@@ -227,8 +253,12 @@ void Transaction::put_string(DatabaseId database, std::string_view key, const En
 
 void Transaction::put_string_blind(DatabaseId database, std::string_view key, std::string_view value,
                                    Record record) {
-  make_metadata_key(database, key, &key_);
   Entry old;
+  if (wants_events(kEventExpired | kEventNew)) {  // which depend on what was there
+    find(database, key, &old);
+    return put_string(database, key, old, value, record);
+  }
+  make_metadata_key(database, key, &key_);
   bool known = true;
   std::string_view mine;
   ReadValue found;
@@ -299,6 +329,7 @@ void Transaction::write_range(DatabaseId database, std::string_view key, const E
 
 void Transaction::remove(DatabaseId database, std::string_view key, const Entry& old) {
   if (!old.stored) return;
+  if (!old.exists) note_own_event(kEventExpired, "expired", database, key);
   if (old.record.collection != 0) drop_collection(old.record.collection);
   remove_keeping_collection(database, key, old);
 }
@@ -370,6 +401,7 @@ Sequence Transaction::commit() {
     overlay_.put(next_database_key(), std::string_view(value, sizeof value));
   }
   Sequence sequence = keyspace_.engine().commit(overlay_.batch());
+  if (keyspace_.observer_ != nullptr) keyspace_.observer_->committed(*this, sequence);
   if (next_database_ != 0) keyspace_.next_database_ = next_database_;
   for (auto [number, id] : map_changes_) keyspace_.databases_[number] = id;
   if (!map_changes_.empty()) keyspace_.map_sequence_ = sequence;

@@ -283,6 +283,7 @@ void Connection::park(RunResult result, std::string_view rest, uint64_t before) 
       return clients_.wait_for_admission(*this, parked_->invocation.wait_us);
     case RunResult::kStream:
     case RunResult::kSuspended:
+    case RunResult::kBlocked:
       return hand_over(before);
     case RunResult::kDone:
       return;
@@ -294,7 +295,7 @@ void Connection::park(RunResult result, std::string_view rest, uint64_t before) 
 void Connection::hand_over(uint64_t before) {
   Invocation& invocation = parked_->invocation;
   invocation.read.begin_command();
-  if (parked_->reason == RunResult::kSuspended) return;
+  if (parked_->reason != RunResult::kStream) return;
   stream_begin_ = before;
   // What the run wrote already is the reply's beginning.
   reply_added(before, std::max(invocation.gate, invocation.stream->gate()));
@@ -365,6 +366,7 @@ void Connection::rerun_parked() {
       return clients_.wait_for_admission(*this, invocation.wait_us);
     case RunResult::kStream:
     case RunResult::kSuspended:
+    case RunResult::kBlocked:
       return hand_over(before);
   }
 }

@@ -11,9 +11,16 @@ namespace varve {
 inline constexpr uint64_t kCopyMax = 64 << 20;
 
 // Finds a key for reading and counts the hit or the miss. True when it exists.
-inline bool find_for_reading(CommandContext& context, std::string_view key, Entry* entry) {
+inline bool find_quietly(CommandContext& context, std::string_view key, Entry* entry) {
   bool found = context.tx.find(context.db(), key, entry);
   ++(found ? context.services.hits : context.services.misses);
+  return found;
+}
+
+// The same, and the miss is an event.
+inline bool find_for_reading(CommandContext& context, std::string_view key, Entry* entry) {
+  bool found = find_quietly(context, key, entry);
+  if (!found) context.notify(kEventMiss, "keymiss", key);
   return found;
 }
 
@@ -41,14 +48,12 @@ inline bool is_string_or_absent(CommandContext& context, const Entry& entry) {
 // The argument as an integer; false: "not an integer" was replied.
 bool integer_argument(CommandContext& context, std::string_view text, int64_t* value);
 
-// May the reply be read from a snapshot after the run? Not behind writes of the same run: the snapshot lacks
-// them.
-inline bool may_stream(CommandContext& context) {
-  return !context.tx.has_writes();
-}
-
 // The argument as an integer above -2^63, as Redis reads counts; false: its error was replied.
 bool count_argument(CommandContext& context, std::string_view text, int64_t* value);
+
+// The timeout of a blocking command, 0 for ever: seconds with a fraction (BLPOP), or milliseconds (XREAD).
+// False: Redis's error was replied.
+bool timeout_argument(CommandContext& context, std::string_view text, bool seconds, int64_t* timeout_ms);
 
 // Instead of a reply that would exceed Host::max_reply(): drops what stands of it and says so.
 void reply_too_long(CommandContext& context);

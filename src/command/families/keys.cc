@@ -17,8 +17,11 @@ void run_del(CommandContext& context) {
   int64_t removed = 0;
   for (size_t i = 1; i < context.args.size(); ++i) {
     Entry entry;
-    if (context.tx.find(context.db(), context.args[i], &entry)) ++removed;
+    bool found = context.tx.find(context.db(), context.args[i], &entry);
     context.tx.remove(context.db(), context.args[i], entry);
+    if (!found) continue;
+    context.notify(kEventGeneric, "del", context.args[i]);
+    ++removed;
   }
   context.reply.integer(removed);
 }
@@ -98,11 +101,15 @@ void set_expiry(CommandContext& context, int64_t base_ms, bool seconds) {
   if (!conditions_hold(conditions, entry.record.expire_ms, when)) return context.reply.integer(0);
   if (when <= context.now_ms()) {
     context.tx.remove(context.db(), key, entry);
-  } else if (when != entry.record.expire_ms) {
+    context.notify(kEventGeneric, "del", key);
+    return context.reply.integer(1);
+  }
+  if (when != entry.record.expire_ms) {
     Record record = entry.record;
     record.expire_ms = when;
     context.tx.put(context.db(), key, entry, record);
   }
+  context.notify(kEventGeneric, "expire", key);
   context.reply.integer(1);
 }
 void run_expire(CommandContext& context) {
@@ -148,6 +155,7 @@ void run_persist(CommandContext& context) {
   Record record = entry.record;
   record.expire_ms = 0;
   context.tx.put(context.db(), key, entry, record);
+  context.notify(kEventGeneric, "persist", key);
   context.reply.integer(1);
 }
 
@@ -165,6 +173,9 @@ void rename_key(CommandContext& context, bool only_if_free) {
   if (from != to) {
     context.tx.remove_keeping_collection(db, from, source);
     context.tx.put(db, to, target, source.record);
+    if (target.exists) context.notify(kEventNew, "new", to);  // Redis deletes the old one first
+    context.notify(kEventGeneric, "rename_from", from);
+    context.notify(kEventGeneric, "rename_to", to);
   }
   if (only_if_free) return context.reply.integer(1);
   context.reply.ok();
@@ -228,6 +239,8 @@ void run_copy(CommandContext& context) {
   if (!context.tx.copy(source, target_db, to, target, source.record.expire_ms, kCopyMax)) {
     return context.reply.error(errors::kCopyTooLong);
   }
+  if (target.exists) context.tx.note_event(kEventNew, "new", target_number, to);
+  context.tx.note_event(kEventGeneric, "copy_to", target_number, to);
   context.reply.integer(1);
 }
 
@@ -243,6 +256,8 @@ void run_move(CommandContext& context) {
   if (context.tx.find(target_db, key, &target)) return context.reply.integer(0);
   context.tx.remove_keeping_collection(context.db(), key, source);
   context.tx.put(target_db, key, target, source.record);
+  context.notify(kEventGeneric, "move_from", key);
+  context.tx.note_event(kEventGeneric, "move_to", target_number, key);
   context.reply.integer(1);
 }
 
@@ -325,14 +340,14 @@ const char* encoding_name(const Record& record) {
 
 void run_object_encoding(CommandContext& context) {
   Entry entry;
-  if (!find_for_reading(context, context.args[2], &entry)) return context.reply.null();
+  if (!find_quietly(context, context.args[2], &entry)) return context.reply.null();
   context.reply.bulk(encoding_name(entry.record));
 }
 
 // Redis shares the objects of small integers among all keys and says so.
 void run_object_refcount(CommandContext& context) {
   Entry entry;
-  if (!find_for_reading(context, context.args[2], &entry)) return context.reply.null();
+  if (!find_quietly(context, context.args[2], &entry)) return context.reply.null();
   int64_t value = -1;
   bool integer = entry.record.type == ValueType::kString &&
                  string_encoding(entry.record) == std::string_view("int") &&
@@ -343,13 +358,13 @@ void run_object_refcount(CommandContext& context) {
 // Nothing is evicted, so nobody keeps when a key was last used.
 void run_object_idletime(CommandContext& context) {
   Entry entry;
-  if (!find_for_reading(context, context.args[2], &entry)) return context.reply.null();
+  if (!find_quietly(context, context.args[2], &entry)) return context.reply.null();
   context.reply.integer(0);
 }
 
 void run_object_freq(CommandContext& context) {
   Entry entry;
-  if (!find_for_reading(context, context.args[2], &entry)) return context.reply.null();
+  if (!find_quietly(context, context.args[2], &entry)) return context.reply.null();
   context.reply.error(errors::kNoLfu);
 }
 

@@ -55,7 +55,7 @@ bool reply_some(CommandContext& context, Members& members, uint64_t wanted, Memb
     context.stream(std::make_unique<MemberStream>(*context.engine(), selection, context.tx.read().seen));
     return true;
   };
-  bool streams = may_stream(context) && !members.is_inline();
+  bool streams = context.may_stream() && !members.is_inline();
   if (streams && members.size() > kPlainMembersMax) return stream();
   uint64_t start = context.reply.out().end();
   std::string scratch;

@@ -295,7 +295,7 @@ void stream_result(CommandContext& context, SetOperation operation, const Operan
 void reply_result(CommandContext& context, SetOperation operation) {
   Operands operands;
   if (!find_operands(context, operation, 1, context.args.size(), &operands)) return;
-  bool streams = may_stream(context);
+  bool streams = context.may_stream();
   uint64_t bytes_max = streams ? kPlainBytes : context.host().max_reply();
   uint64_t steps_max = streams ? kPlainSteps : UINT64_MAX;
   Packed result;
@@ -369,7 +369,7 @@ void run_sintercard(CommandContext& context) {
   Operands operands;
   if (!find_operands(context, SetOperation::kIntersection, 2, behind, &operands)) return;
   uint64_t count_max = limit == 0 ? UINT64_MAX : static_cast<uint64_t>(limit);
-  bool streams = may_stream(context);
+  bool streams = context.may_stream();
   Packed ignored;
   uint64_t count = 0;
   if (!collect(context, SetOperation::kIntersection, operands, streams ? kPlainBytes : UINT64_MAX,

@@ -26,6 +26,34 @@ bool count_argument(CommandContext& context, std::string_view text, int64_t* val
   return false;
 }
 
+bool timeout_argument(CommandContext& context, std::string_view text, bool seconds, int64_t* timeout_ms) {
+  long double value = 0;
+  if (seconds) {
+    if (!parse_long_double(text, &value)) {
+      context.reply.error("ERR timeout is not a float or out of range");
+      return false;
+    }
+    value = std::ceil(value * 1000);
+    if (value > static_cast<long double>(INT64_MAX)) {
+      context.reply.error("ERR timeout is out of range");
+      return false;
+    }
+    *timeout_ms = value < 0 ? -1 : static_cast<int64_t>(value);
+  } else if (!parse_integer(text, timeout_ms)) {
+    context.reply.error("ERR timeout is not an integer or out of range");
+    return false;
+  }
+  if (*timeout_ms < 0) {
+    context.reply.error("ERR timeout is negative");
+    return false;
+  }
+  if (*timeout_ms > INT64_MAX - context.now_ms()) {
+    context.reply.error("ERR timeout is out of range");
+    return false;
+  }
+  return true;
+}
+
 void reply_too_long(CommandContext& context) {
   context.reply.out().truncate(context.reply_start);
   context.reply.error(fmt::format(errors::kReplyTooLong, context.host().max_reply()));
@@ -53,7 +81,7 @@ bool reply_old_value(CommandContext& context, Entry* entry) {
 
 // A part of a string as a bulk: at once, or streamed when it is long.
 void reply_range(CommandContext& context, const Entry& entry, uint64_t offset, uint64_t size) {
-  bool streams = size > kStreamedStringMin && may_stream(context);
+  bool streams = size > kStreamedStringMin && context.may_stream();
   if (!streams || entry.record.encoding == Encoding::kInline) {
     if (size > std::max(kStreamedStringMin, context.host().max_reply())) return reply_too_long(context);
     std::string scratch;
@@ -72,6 +100,11 @@ void run_get(CommandContext& context) {
   reply_range(context, entry, 0, entry.record.length());
 }
 
+void notify_set(CommandContext& context, std::string_view key, bool expires = false) {
+  context.notify(kEventString, "set", key);
+  if (expires) context.notify(kEventGeneric, "expire", key);
+}
+
 void run_set(CommandContext& context) {
   StringOptions options;
   if (!parse_set_options(context, 3, &options)) return;
@@ -84,6 +117,7 @@ void run_set(CommandContext& context) {
   }
   if (!options.nx && !options.xx && !options.get && !options.keep_ttl) {
     context.tx.put_string_blind(context.db(), key, value, record);
+    notify_set(context, key, options.expire.data() != nullptr);
     return context.reply.ok();
   }
   Entry old;
@@ -98,6 +132,7 @@ void run_set(CommandContext& context) {
   }
   if (options.keep_ttl && old.exists) record.expire_ms = old.record.expire_ms;
   context.tx.put_string(context.db(), key, old, value, record);
+  notify_set(context, key, options.expire.data() != nullptr);
   if (!options.get) context.reply.ok();
 }
 
@@ -105,6 +140,7 @@ void run_setnx(CommandContext& context) {
   Entry old;
   if (context.tx.find(context.db(), context.args[1], &old)) return context.reply.integer(0);
   context.tx.put_string(context.db(), context.args[1], old, context.args[2], Record());
+  notify_set(context, context.args[1]);
   context.reply.integer(1);
 }
 
@@ -112,6 +148,7 @@ void set_with_time(CommandContext& context, bool seconds) {
   Record record;
   if (!parse_expire_time(context, context.args[2], seconds, false, &record.expire_ms)) return;
   context.tx.put_string_blind(context.db(), context.args[1], context.args[3], record);
+  notify_set(context, context.args[1], true);
   context.reply.ok();
 }
 void run_setex(CommandContext& context) {
@@ -125,11 +162,14 @@ void run_getset(CommandContext& context) {
   Entry old;
   if (!reply_old_value(context, &old)) return;
   context.tx.put_string(context.db(), context.args[1], old, context.args[2], Record());
+  notify_set(context, context.args[1]);
 }
 
 void run_getdel(CommandContext& context) {
   Entry old;
-  if (reply_old_value(context, &old)) context.tx.remove(context.db(), context.args[1], old);
+  if (!reply_old_value(context, &old)) return;
+  context.tx.remove(context.db(), context.args[1], old);
+  if (old.exists) context.notify(kEventGeneric, "del", context.args[1]);
 }
 
 void run_getex(CommandContext& context) {
@@ -150,12 +190,17 @@ void run_getex(CommandContext& context) {
   if (entry.record.length() > context.host().max_reply()) return;
   if (!expires && !options.persist) return;
   if (expires && options.expire_absolute && expire_ms <= context.now_ms()) {
-    return context.tx.remove(context.db(), key, entry);
+    context.tx.remove(context.db(), key, entry);
+    return context.notify(kEventGeneric, "del", key);
   }
-  if (entry.record.expire_ms == expire_ms) return;
-  Record record = entry.record;
-  record.expire_ms = expire_ms;
-  context.tx.put(context.db(), key, entry, record);
+  if (entry.record.expire_ms != expire_ms) {
+    Record record = entry.record;
+    record.expire_ms = expire_ms;
+    context.tx.put(context.db(), key, entry, record);
+  } else if (!expires) {
+    return;
+  }
+  context.notify(kEventGeneric, expires ? "expire" : "persist", key);
 }
 
 // What a bulk has around its bytes, about.
@@ -190,6 +235,7 @@ void run_mset(CommandContext& context) {
   if (!pairs_fit(context)) return;
   for (size_t i = 1; i < context.args.size(); i += 2) {
     context.tx.put_string_blind(context.db(), context.args[i], context.args[i + 1], Record());
+    notify_set(context, context.args[i]);
   }
   context.reply.ok();
 }
@@ -206,6 +252,7 @@ void run_msetnx(CommandContext& context) {
     Entry old;  // found again: an earlier pair may have set it
     context.tx.find(context.db(), context.args[i], &old);
     context.tx.put_string(context.db(), context.args[i], old, context.args[i + 1], Record());
+    notify_set(context, context.args[i]);
   }
   context.reply.integer(1);
 }
@@ -216,6 +263,7 @@ void put_number(CommandContext& context, const Entry& old, std::string_view text
   record.form = form;
   if (old.exists) record.expire_ms = old.record.expire_ms;
   context.tx.put_string(context.db(), context.args[1], old, text, record);
+  context.notify(kEventString, form == StringForm::kNotInteger ? "incrbyfloat" : "incrby", context.args[1]);
 }
 
 void increment(CommandContext& context, int64_t by) {
@@ -284,12 +332,14 @@ void run_append(CommandContext& context) {
   Entry old;
   if (!context.tx.find(context.db(), key, &old)) {
     context.tx.put_string(context.db(), key, old, more, Record());
+    context.notify(kEventString, "append", key);
     return context.reply.integer(static_cast<int64_t>(more.size()));
   }
   if (!is_string_or_absent(context, old)) return;
   uint64_t length = old.record.length();
   if (!length_fits(context, length, more.size())) return;
   context.tx.write_range(context.db(), key, old, length, more, StringForm::kRaw);
+  context.notify(kEventString, "append", key);
   context.reply.integer(static_cast<int64_t>(length + more.size()));
 }
 
@@ -307,6 +357,7 @@ void run_setrange(CommandContext& context) {
   uint64_t from = static_cast<uint64_t>(offset);
   if (!length_fits(context, from, bytes.size())) return;
   context.tx.write_range(context.db(), key, old, from, bytes, StringForm::kRaw);
+  context.notify(kEventString, "setrange", key);
   context.reply.integer(static_cast<int64_t>(std::max(length, from + bytes.size())));
 }
 
