@@ -23,7 +23,17 @@
 
 namespace varve {
 
+class BlockedClients;
 class CursorTable;
+class PubSub;
+class Watches;
+
+// PUBLISH in a run: goes out when the run counts, between the run's events as it came between them.
+struct PublishedMessage {
+  size_t events_before;
+  std::string channel, message;
+  bool shard;
+};
 
 // What outlives a run and belongs to all commands.
 struct CommandServices {
@@ -31,7 +41,13 @@ struct CommandServices {
   Clock& clock;
   CommandTable& table;
   CursorTable& cursors;
-  Keyspace& keyspace;        // attached() tells whether the data is open
+  Keyspace& keyspace;  // attached() tells whether the data is open
+  PubSub& pubsub;
+  Watches& watches;
+  BlockedClients& blocked;
+  std::vector<PublishedMessage>& messages;  // of the current run
+  // Watched keys that the current run changes without writing them (SWAPDB).
+  std::vector<std::pair<uint32_t, std::string>>& touched;
   Engine* engine = nullptr;  // null while loading
   uint64_t hits = 0, misses = 0;
 };

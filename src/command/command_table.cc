@@ -135,7 +135,7 @@ const char* key_flag_name(uint32_t flag) {
   return bit_name(kNames, flag);
 }
 
-void build_command_table(CommandTable& table) {
+void build_command_table(CommandTable& table, void (*add_more)(CommandTable&)) {
   add_string_commands(table);
   add_key_commands(table);
   add_scan_commands(table);
@@ -145,6 +145,9 @@ void build_command_table(CommandTable& table) {
   add_client_commands(table);
   add_admin_commands(table);
   add_introspection_commands(table);
+  add_transaction_commands(table);
+  add_pubsub_commands(table);
+  if (add_more != nullptr) add_more(table);
   table.freeze();
 }
 

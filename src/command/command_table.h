@@ -43,6 +43,13 @@ enum CommandFlag : uint32_t {
       1u << 24,  // a write that gives space back: allowed on a full disk as long as the engine admits it
   kCmdBlindWrite = 1u << 25,  // mostly writes without reading: its keys are not probed ahead
   kCmdMayFree = 1u << 26,     // deletes only, with some arguments: told after the run
+  kCmdNotQueued = 1u << 27,   // runs at once, also behind MULTI
+  kCmdExec = 1u << 28,
+  kCmdWhileSubscribed = 1u << 29,  // allowed to subscribers in RESP2
+  // Neither reads nor writes keys, and changes nothing but the client's settings and what goes out with the
+  // run (messages): EXEC runs it in its place. Others that are not about keys run behind the commit.
+  kCmdRepeatable = 1u << 30,
+  kCmdMessage = 1u << 31,  // sends messages: CLIENT PAUSE WRITE holds it back
 };
 
 // ACL categories, in Redis's order.
@@ -171,6 +178,9 @@ void add_connection_commands(CommandTable& table);
 void add_client_commands(CommandTable& table);
 void add_admin_commands(CommandTable& table);
 void add_introspection_commands(CommandTable& table);
-void build_command_table(CommandTable& table);
+void add_transaction_commands(CommandTable& table);
+void add_pubsub_commands(CommandTable& table);
+// All of them, and perhaps more rows.
+void build_command_table(CommandTable& table, void (*add_more)(CommandTable&) = nullptr);
 
 }  // namespace varve

@@ -5,17 +5,12 @@
 #include "command/dispatcher.h"
 
 #include <algorithm>
-#include <map>
 
 #include "base/check.h"
 #include "base/log.h"
 #include "base/plant.h"
-#include "command/command_context.h"
-#include "command/command_table.h"
-#include "command/cursors.h"
+#include "command/dispatcher_impl.h"
 #include "command/errors.h"
-#include "keyspace/expiry.h"
-#include "keyspace/keyspace.h"
 
 namespace varve {
 namespace {
@@ -28,7 +23,8 @@ constexpr size_t kProbedMembers = 16;
 
 // What the engine is asked to admit: the arguments become records with their keys, tags and hints, about 40
 // bytes beside the two arguments of a pair. A batch that turns out larger is asked for again.
-size_t estimate_write(const Command& command, const std::vector<std::string_view>& args) {
+template <class Args>
+size_t estimate_write(const Command& command, const Args& args) {
   size_t bytes = 256 + command.extra_write_bytes;
   for (std::string_view arg : args) bytes += arg.size() + arg.size() / 64 + 20;
   return bytes;
@@ -49,73 +45,6 @@ std::string unknown_command_text(const std::vector<std::string_view>& args) {
 }
 
 }  // namespace
-
-class Dispatcher::Impl {
- public:
-  Impl(Host& host, Clock& clock, uint64_t seed)
-      : random_(seed),
-        cursors_(random_.next()),
-        services_{host, clock, table_, cursors_, keyspace_},
-        tx_(keyspace_),
-        probe_tx_(keyspace_),
-        expiry_(keyspace_) {
-    build_command_table(table_);
-  }
-
-  Status attach(Engine* engine) {
-    Status s = keyspace_.attach(engine);
-    if (s.ok()) services_.engine = engine;
-    return s;
-  }
-  void detach() {
-    expiry_.stop();
-    keyspace_.detach();
-    services_.engine = nullptr;
-  }
-
-  RunResult run(ClientState& client, Invocation& invocation, OutputBuffer& out);
-  size_t probe(const ClientState& client, const std::vector<std::string_view>& args, ReadContext& read,
-               size_t keys_max);
-  void tick();
-
-  std::string commandstats_text() const;
-  std::string errorstats_text() const;
-  std::string keyspace_text() const;
-  void reset_stats();
-
-  Random random_;
-  CommandTable table_;
-  CursorTable cursors_;
-  Keyspace keyspace_;
-  CommandServices services_;
-  Transaction tx_;
-  Transaction probe_tx_;
-  ExpiryCycle expiry_;
-  uint64_t processed_ = 0;
-  uint64_t error_replies_ = 0;
-  std::map<std::string, uint64_t, std::less<>> error_counts_;
-
- private:
-  const Command* look_up(const std::vector<std::string_view>& args, std::string* error) const;
-  const char* check(const Command& command, const ClientState& client,
-                    const std::vector<std::string_view>& args) const;
-  RunResult refuse(const Command* command, ClientState& client, std::string_view error, OutputBuffer& out);
-  // kGo, or what run() has to do instead.
-  Admission::Verdict admit(size_t bytes, bool frees, Invocation& invocation, std::string* error);
-  Admission::Verdict admit_first(const Command& command, size_t bytes, Invocation& invocation,
-                                 std::string* error);
-  static RunResult wait(Invocation& invocation);
-  RunResult give_up(const Command& command, ClientState& client, const Status& error, OutputBuffer& out);
-  void count_error(std::string_view reply);
-  void end_reply(ClientState& client, Invocation& invocation, OutputBuffer& out, uint64_t start,
-                 RunResult* result);
-  void expire_some();
-  void probe_members(const Command& command, const std::vector<std::string_view>& args, int key,
-                     uint64_t collection, const ReadContext& read);
-
-  std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // for calls from Host::after_ms
-  bool expiry_scheduled_ = false;
-};
 
 const Command* Dispatcher::Impl::look_up(const std::vector<std::string_view>& args,
                                          std::string* error) const {
@@ -145,24 +74,33 @@ const Command* Dispatcher::Impl::look_up(const std::vector<std::string_view>& ar
   return command;
 }
 
-// Redis's checks in Redis's order. Null: go.
-const char* Dispatcher::Impl::check(const Command& command, const ClientState& client,
-                                    const std::vector<std::string_view>& args) const {
+// Redis's checks in Redis's order. False: *error.
+bool Dispatcher::Impl::check(const Command& command, const ClientState& client,
+                             const std::vector<std::string_view>& args, std::string* error) const {
+  auto refuse_with = [error](std::string_view text) {
+    *error = text;
+    return false;
+  };
   if ((command.flags & kCmdNoAuth) == 0 && !client.authenticated && !services_.host.password().empty() &&
       !(planted(Plant::forget_auth) && (command.flags & kCmdReadOnly) != 0)) {
-    return errors::kNoAuth;
+    return refuse_with(errors::kNoAuth);
   }
-  if (services_.engine == nullptr && (command.flags & kCmdLoading) == 0) return errors::kLoading;
+  if (client.multi && (command.flags & kCmdNoMulti) != 0) return refuse_with(errors::kNotInMulti);
+  if (client.is_subscriber() && client.protocol == 2 && (command.flags & kCmdWhileSubscribed) == 0) {
+    *error = fmt::format(errors::kOnlySubscribing, command.full_name);
+    return false;
+  }
+  if (services_.engine == nullptr && (command.flags & kCmdLoading) == 0) return refuse_with(errors::kLoading);
   bool long_argument = false;
   for (std::string_view arg : args) long_argument |= arg.size() > kMaxKeySize;
   if (long_argument) {
     std::vector<int> positions;
     find_key_positions(command, args, &positions);
     for (int i : positions) {
-      if (args[static_cast<size_t>(i)].size() > kMaxKeySize) return errors::kKeyTooLong;
+      if (args[static_cast<size_t>(i)].size() > kMaxKeySize) return refuse_with(errors::kKeyTooLong);
     }
   }
-  return nullptr;
+  return true;
 }
 
 Admission::Verdict Dispatcher::Impl::admit(size_t bytes, bool frees, Invocation& invocation,
@@ -181,16 +119,15 @@ Admission::Verdict Dispatcher::Impl::admit(size_t bytes, bool frees, Invocation&
 
 // Before the run. A command that may turn out to give space back runs if that would be admitted; what it
 // really writes is asked for before its commit.
-Admission::Verdict Dispatcher::Impl::admit_first(const Command& command, size_t bytes, Invocation& invocation,
+Admission::Verdict Dispatcher::Impl::admit_first(const Need& need, Invocation& invocation,
                                                  std::string* error) {
-  bool frees = (command.flags & kCmdFrees) != 0;
-  if (invocation.others_wait && !frees) {
+  if (invocation.others_wait && !need.frees) {
     invocation.wait_us = 0;
     return Admission::Verdict::kWait;
   }
-  Admission::Verdict verdict = admit(bytes, frees, invocation, error);
-  if (verdict != Admission::Verdict::kGo && (command.flags & kCmdMayFree) != 0 &&
-      services_.engine->admit(bytes, true).verdict == Admission::Verdict::kGo) {
+  Admission::Verdict verdict = admit(need.bytes, need.frees, invocation, error);
+  if (verdict != Admission::Verdict::kGo && need.may_free &&
+      services_.engine->admit(need.bytes, true).verdict == Admission::Verdict::kGo) {
     return Admission::Verdict::kGo;
   }
   return verdict;
@@ -205,92 +142,185 @@ RunResult Dispatcher::Impl::wait(Invocation& invocation) {
 }
 
 RunResult Dispatcher::Impl::run(ClientState& client, Invocation& invocation, OutputBuffer& out) {
+  RunResult result = run_command(client, invocation, out);
+  client.shown = std::max(client.shown, invocation.gate);
+  // Clients that waited for what this run wrote come before everyone else.
+  if (blocked_.ready()) blocked_.serve();
+  return result;
+}
+
+RunResult Dispatcher::Impl::run_command(ClientState& client, Invocation& invocation, OutputBuffer& out) {
   invocation.gate = 0;
   if (invocation.args.empty()) return RunResult::kDone;
-  std::string lookup_error;
-  const Command* command = look_up(invocation.args, &lookup_error);
-  if (command == nullptr) return refuse(nullptr, client, lookup_error, out);
-  if (const char* error = check(*command, client, invocation.args))
-    return refuse(command, client, error, out);
+  std::string error;
+  const Command* command = look_up(invocation.args, &error);
+  if (command == nullptr) return reject(nullptr, client, invocation, error, out);
+  if (!check(*command, client, invocation.args, &error))
+    return reject(command, client, invocation, error, out);
 
-  bool writes = (command->flags & kCmdWrite) != 0;
+  if (client.blocked) {
+    Unblock how = blocked_.begin_run(client.id);
+    if (how != Unblock::kNo) return end_waiting(client, invocation, how, out);
+  } else if (blocked_.paused(services_.clock.now_ms(), may_change(*command, client))) {
+    blocked_.wait_for_unpause(client);
+    return stand_by(invocation);
+  }
+  if (client.multi && (command->flags & kCmdNotQueued) == 0) {
+    return queue_command(*command, client, invocation, out);
+  }
+  if (blocked_.serving() && !client.blocked && behind_service(*command, client, invocation)) {
+    blocked_.wait_behind(client.id);
+    return stand_by(invocation);
+  }
+
+  Need need = need_of(*command, client, invocation);
   size_t admitted_bytes = 0;  // in this turn
-  if (writes && !invocation.admitted) {
-    size_t estimate = estimate_write(*command, invocation.args);
-    std::string error;
-    Admission::Verdict verdict = admit_first(*command, estimate, invocation, &error);
-    if (verdict == Admission::Verdict::kRefuse) return refuse(command, client, error, out);
+  if (need.writes && !invocation.admitted) {
+    Admission::Verdict verdict = admit_first(need, invocation, &error);
+    if (verdict == Admission::Verdict::kRefuse) return reject(command, client, invocation, error, out);
     if (verdict == Admission::Verdict::kWait) return wait(invocation);
     invocation.admitted = true;
     // What was let in as a command that may free is asked again for what it is.
-    if ((command->flags & kCmdMayFree) == 0) admitted_bytes = estimate;
+    if (!need.may_free) admitted_bytes = need.bytes;
   }
   if (invocation.now_ms == 0) {
     invocation.now_ms = services_.clock.now_ms();
     invocation.seed = random_.next();
   }
+  return run_admitted(*command, need, admitted_bytes, client, invocation, out);
+}
 
-  if (client.last_command != command->full_name) client.last_command = command->full_name;
+RunResult Dispatcher::Impl::run_admitted(const Command& command, const Need& need, size_t admitted_bytes,
+                                         ClientState& client, Invocation& invocation, OutputBuffer& out) {
+  if (client.last_command != command.full_name) client.last_command = command.full_name;
   int64_t started_us = services_.clock.monotonic_us();
   uint64_t start = out.end();
   uint64_t hits = services_.hits;
   uint64_t misses = services_.misses;
   invocation.read.begin_run();
+  keyspace_.set_event_classes(event_classes());
   tx_.begin(&invocation.read, invocation.now_ms);
+  messages_.clear();
+  touched_.clear();
   Reply reply(out, client.protocol);
-  CommandContext context{services_, client, invocation, *command, invocation.args, reply, tx_, start};
-  command->run(context);
+  CommandContext context{services_, client, invocation, command, invocation.args, reply, tx_, start};
+  Exec exec;
+  bool is_exec = (command.flags & kCmdExec) != 0;
+  if (is_exec)
+    run_exec(context, &exec);
+  else
+    command.run(context);
   struct EndOfRun {
     Transaction& tx;
     ~EndOfRun() { tx.end(); }
   } end_of_run{tx_};
-
-  if (invocation.read.faulted()) {
+  // The run counts for nothing.
+  auto drop = [&] {
     out.truncate(start);
     services_.hits = hits;
     services_.misses = misses;
-    invocation.stream.reset();
     invocation.gate = 0;
-    if (!invocation.read.error.ok()) return give_up(*command, client, invocation.read.error, out);
+    invocation.stream.reset();
+    if (exec.ran) static_cast<ClientSettings&>(client) = exec.before;
+  };
+
+  if (invocation.read.faulted()) {
+    drop();
+    if (!invocation.read.error.ok()) return give_up(command, client, invocation, out);
     invocation.own_args();
     return RunResult::kFault;
+  }
+  if (context.result == RunResult::kBlocked) {
+    drop();
+    return block(client, invocation, out);
   }
   if (tx_.has_writes()) {
     // The admission is one of this turn, and it was for as much as the command turned out to write.
     std::string error;
     if (tx_.batch_size() > admitted_bytes) {
-      bool frees = (command->flags & kCmdFrees) != 0 || tx_.only_deletes();
-      Admission::Verdict verdict = admit(tx_.batch_size(), frees, invocation, &error);
+      Admission::Verdict verdict =
+          admit(tx_.batch_size(), need.frees || tx_.only_deletes(), invocation, &error);
       if (verdict != Admission::Verdict::kGo) {
-        out.truncate(start);
-        services_.hits = hits;
-        services_.misses = misses;
-        invocation.gate = 0;
-        invocation.stream.reset();
-        if (verdict == Admission::Verdict::kRefuse) return refuse(command, client, error, out);
+        drop();
+        if (verdict == Admission::Verdict::kRefuse) return reject(&command, client, invocation, error, out);
         return wait(invocation);
       }
     }
     invocation.gate = std::max(invocation.gate, tx_.commit());
   }
   if (!planted(Plant::reads_pass_the_gate)) invocation.gate = std::max(invocation.gate, invocation.read.seen);
-  if ((command->flags & (kCmdWrite | kCmdReadOnly)) != 0) {
-    invocation.gate = std::max(invocation.gate, keyspace_.map_sequence());
-  }
+  if (need.data) invocation.gate = std::max(invocation.gate, keyspace_.map_sequence());
 
-  RunResult result = context.result;
-  ++processed_;
-  ++command->stats.calls;
+  if (client.blocked) blocked_.finish_run(client);
+  for (const auto& [database, key] : touched_) watches_.written(database, key);
+  RunResult result = is_exec ? finish_exec(context, exec) : context.result;
   invocation.run_us = std::max<int64_t>(0, services_.clock.monotonic_us() - started_us);
-  command->stats.usec += static_cast<uint64_t>(invocation.run_us);
-  std::string_view written = out.unsent(out.end()).substr(static_cast<size_t>(start - out.begin()));
-  if (!written.empty() && written[0] == '-') {
-    ++command->stats.failed;
-    count_error(written);
-  }
+  count_run(command, started_us, out.unsent(out.end()).substr(static_cast<size_t>(start - out.begin())));
   end_reply(client, invocation, out, start, &result);
   if (result != RunResult::kDone) invocation.own_args();
+  if (!tx_.events().empty() || !messages_.empty()) {
+    deliver(tx_.events(), messages_, std::max(client.shown, invocation.gate));
+  }
   return result;
+}
+
+// What a command asks of admission; of EXEC, what its commands ask together.
+Dispatcher::Impl::Need Dispatcher::Impl::need_of(const Command& command, const ClientState& client,
+                                                 const Invocation& invocation) const {
+  Need need;
+  uint32_t all_writes = kCmdFrees | kCmdMayFree;  // the flags that all writes have
+  bool all_free = true;
+  auto add = [&](const Command& one, const auto& args) {
+    if ((one.flags & (kCmdWrite | kCmdReadOnly)) != 0) need.data = true;
+    if ((one.flags & kCmdWrite) == 0) return;
+    need.writes = true;
+    need.bytes += estimate_write(one, args);
+    all_writes &= one.flags;
+    all_free = all_free && (one.flags & (kCmdFrees | kCmdMayFree)) != 0;
+  };
+  if ((command.flags & kCmdExec) == 0) {
+    add(command, invocation.args);
+  } else if (client.multi && !client.multi->failed && !client.watch_failed) {
+    for (const QueuedCommand& queued : client.multi->commands) add(*queued.command, queued.args);
+  }
+  need.frees = (all_writes & kCmdFrees) != 0;
+  need.may_free = !need.frees && all_free;
+  return need;
+}
+
+void Dispatcher::Impl::count_run(const Command& command, int64_t started_us, std::string_view reply) {
+  ++processed_;
+  ++command.stats.calls;
+  command.stats.usec +=
+      static_cast<uint64_t>(std::max<int64_t>(0, services_.clock.monotonic_us() - started_us));
+  if (reply.empty() || reply[0] != '-') return;
+  ++command.stats.failed;
+  count_error(reply);
+}
+
+// It will be run again from its start, with a fresh clock.
+RunResult Dispatcher::Impl::stand_by(Invocation& invocation) {
+  invocation.admitted = false;
+  invocation.now_ms = 0;
+  invocation.block.reset();
+  invocation.read.begin_command();
+  invocation.own_args();
+  return RunResult::kBlocked;
+}
+
+// A command that is refused before its run. One refused while commands are queued makes the transaction fail,
+// and EXEC refused discards it.
+RunResult Dispatcher::Impl::reject(const Command* command, ClientState& client, const Invocation& invocation,
+                                   std::string_view error, OutputBuffer& out) {
+  if (client.blocked) blocked_.finish_run(client);
+  const Command* named = table_.find(invocation.args[0]);
+  if (named != nullptr && (named->flags & kCmdExec) != 0) {
+    discard(client);
+    if (error.substr(0, 4) == "ERR ") error.remove_prefix(4);
+    return refuse(command, client, fmt::format("{}{}", errors::kExecAbort, error), out);
+  }
+  if (client.multi) client.multi->failed = true;
+  return refuse(command, client, error, out);
 }
 
 RunResult Dispatcher::Impl::refuse(const Command* command, ClientState& client, std::string_view error,
@@ -306,14 +336,14 @@ RunResult Dispatcher::Impl::refuse(const Command* command, ClientState& client, 
 }
 
 // A read that failed: the client learns that and why, never other bytes instead.
-RunResult Dispatcher::Impl::give_up(const Command& command, ClientState& client, const Status& error,
+RunResult Dispatcher::Impl::give_up(const Command& command, ClientState& client, const Invocation& invocation,
                                     OutputBuffer& out) {
+  const Status& error = invocation.read.error;
   log_warning("{}: {}", command.full_name, error.to_string());
   ++command.stats.calls;
   ++command.stats.failed;
-  RunResult result =
-      refuse(nullptr, client, fmt::format("{} {}", errors::kReadFailed, error.to_string()), out);
-  return result;
+  return reject(nullptr, client, invocation, fmt::format("{} {}", errors::kReadFailed, error.to_string()),
+                out);
 }
 
 // A client that wants no reply gets none; SKIP reaches from its command to the end of the next one.
@@ -399,7 +429,9 @@ void Dispatcher::Impl::tick() {
 
 // One slice; while there is more to do the next follows soon, with other work between.
 void Dispatcher::Impl::expire_some() {
-  if (services_.engine == nullptr) return;
+  // A pause stops every change of the data set.
+  if (services_.engine == nullptr || blocked_.paused(services_.clock.now_ms(), true)) return;
+  keyspace_.set_event_classes(event_classes());
   if (!expiry_.run_slice(services_.clock.now_ms(), kExpirySliceHints)) return;
   expiry_scheduled_ = true;
   services_.host.after_ms(kExpiryPauseMs, [this, weak = std::weak_ptr<int>(alive_)] {
@@ -455,8 +487,21 @@ void Dispatcher::Impl::reset_stats() {
   expiry_.reset_stats();
 }
 
-Dispatcher::Dispatcher(Host& host, Clock& clock, uint64_t random_seed)
-    : impl_(std::make_unique<Impl>(host, clock, random_seed)) {}
+Dispatcher::Impl::Impl(Host& host, Clock& clock, uint64_t seed, void (*add_commands)(CommandTable&))
+    : random_(seed),
+      cursors_(random_.next()),
+      watches_(host),
+      blocked_(host),
+      services_{host, clock, table_, cursors_, keyspace_, pubsub_, watches_, blocked_, messages_, touched_},
+      tx_(keyspace_),
+      probe_tx_(keyspace_),
+      expiry_(keyspace_) {
+  build_command_table(table_, add_commands);
+  keyspace_.set_observer(this);
+}
+
+Dispatcher::Dispatcher(Host& host, Clock& clock, uint64_t random_seed, void (*add_commands)(CommandTable&))
+    : impl_(std::make_unique<Impl>(host, clock, random_seed, add_commands)) {}
 Dispatcher::~Dispatcher() = default;
 Status Dispatcher::attach(Engine* engine) {
   return impl_->attach(engine);
@@ -472,7 +517,14 @@ size_t Dispatcher::probe(const ClientState& client, const std::vector<std::strin
   return impl_->probe(client, args, read, keys_max);
 }
 void Dispatcher::client_gone(uint64_t id) {
-  impl_->cursors_.forget_client(id);
+  impl_->client_gone(id);
+}
+size_t Dispatcher::blocked_clients() const {
+  return impl_->blocked_.count();
+}
+PubSubCounts Dispatcher::pubsub_counts() const {
+  const PubSub& pubsub = impl_->pubsub_;
+  return {pubsub.channels(), pubsub.patterns(), pubsub.shard_channels()};
 }
 void Dispatcher::tick() {
   impl_->tick();

@@ -49,6 +49,8 @@ class ReplyStream {
   virtual Sequence gate() const = 0;
 };
 
+class CommandTable;
+
 // What a blocking command waits for.
 struct KeyWait {
   std::vector<std::string> keys;  // of the client's database; the first that can serve it, in arrival order
@@ -97,10 +99,15 @@ struct Invocation {
   }
 };
 
+struct PubSubCounts {
+  size_t channels, patterns, shard_channels;
+};
+
 class Dispatcher {
  public:
   // engine may be null while the server is still loading: commands that need it answer -LOADING.
-  Dispatcher(Host& host, Clock& clock, uint64_t random_seed);
+  // `add_commands` may add rows to those of the families.
+  Dispatcher(Host& host, Clock& clock, uint64_t random_seed, void (*add_commands)(CommandTable&) = nullptr);
   ~Dispatcher();
   // Once the engine is open. Reads the keyspace's own records (database map), blocking on first use.
   Status attach(Engine* engine);
@@ -117,6 +124,9 @@ class Dispatcher {
   // Called about every 100 ms: active expiry, cursors, whatever is due. Bounded work.
   void tick();
 
+  // For INFO: clients that wait for keys or for the end of a pause; what is subscribed to.
+  size_t blocked_clients() const;
+  PubSubCounts pubsub_counts() const;
   // For INFO: commandstats, errorstats, keyspace sections, without headers; and counters.
   std::string commandstats_text() const;
   std::string errorstats_text() const;

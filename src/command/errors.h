@@ -49,6 +49,20 @@ inline constexpr const char* kFenced =
     "See the log, repair the disk and restart.";
 inline constexpr const char* kShuttingDown = "ERR the server is shutting down";
 
+inline constexpr const char* kExecAbort = "EXECABORT Transaction discarded because of: ";
+inline constexpr const char* kExecFailed = "EXECABORT Transaction discarded because of previous errors.";
+inline constexpr const char* kExecWithoutMulti = "ERR EXEC without MULTI";
+inline constexpr const char* kDiscardWithoutMulti = "ERR DISCARD without MULTI";
+inline constexpr const char* kNestedMulti = "ERR MULTI calls can not be nested";
+inline constexpr const char* kWatchInMulti = "ERR WATCH inside MULTI is not allowed";
+inline constexpr const char* kNotInMulti = "ERR Command not allowed inside a transaction";
+// With the command's full name.
+inline constexpr const char* kOnlySubscribing =
+    "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in "
+    "this "
+    "context";
+inline constexpr const char* kUnblocked = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+
 // varve's own: what Redis has no case for.
 inline constexpr const char* kReadFailed = "ERR the data could not be read, see the log:";
 // With the limit in bytes.

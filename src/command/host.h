@@ -15,6 +15,8 @@
 
 namespace varve {
 
+class PushMessage;
+
 class Host {
  public:
   virtual ~Host() = default;
@@ -29,6 +31,8 @@ class Host {
   virtual void reset_stats() = 0;
   virtual const std::string& password() const = 0;  // empty: none
   virtual uint32_t databases() const = 0;
+  // notify-keyspace-events: KeyEventClass.
+  virtual uint32_t event_classes() const { return 0; }
   virtual uint64_t max_bulk() const = 0;
   // What OBJECT ENCODING calls small; tests have Redis's defaults.
   virtual const CollectionLimits& collection_limits() const {
@@ -42,6 +46,15 @@ class Host {
   virtual std::vector<const ClientState*> clients() = 0;  // by id; with the byte counts brought up to date
   // Closes it (at once, or after its reply if it is the caller). False when there is no such client.
   virtual bool kill_client(uint64_t id) = 0;
+  // Only of hosts that have more than one client.
+  // A client that is there; null when it is gone.
+  virtual ClientState* client(uint64_t) { return nullptr; }
+  // Sends a message behind everything the client has been sent, through the gate.
+  virtual void push(uint64_t /*client*/, Sequence /*gate*/, const PushMessage&) {}
+  // Runs a client's kBlocked command again, before this returns. False: there is none.
+  virtual bool run_again(uint64_t /*client*/) { return false; }
+  // The same, when the client's turn comes.
+  virtual void wake(uint64_t /*client*/) {}
 
   // --- the process ---
   // INFO text of these sections (lower case; empty: the default set). The text ends with CRLF.

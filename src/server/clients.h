@@ -29,6 +29,7 @@ struct ClientLimits {
   uint64_t query_buffer = 1ull << 30;  // client-query-buffer-limit
   uint64_t output_soft = 1 << 20;      // above, a client is neither read from nor served
   OutputLimit output;                  // client-output-buffer-limit normal
+  OutputLimit output_subscriber;       // and pubsub
   uint64_t memory = 256ull << 20;      // all connections together; 0: no limit
   uint64_t maxclients = 10000;
   int64_t timeout_s = 0;

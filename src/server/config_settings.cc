@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "command/numbers.h"
+#include "keyspace/key_events.h"
 #include "server/config_text.h"
 
 namespace varve {
@@ -308,6 +309,20 @@ Setting collection_limit(std::string name, std::string alias, uint64_t Collectio
   return setting;
 }
 
+Setting events_setting() {
+  return one_word(
+      "notify-keyspace-events", kChangeable, "letters of Ag$lshzxeKEtmdn, or \"\" for no events",
+      [](Config& config, const std::string& word) {
+        auto classes = parse_event_classes(word);
+        if (!classes) {
+          return Status::invalid_argument("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.");
+        }
+        config.notify_keyspace_events = *classes;
+        return Status();
+      },
+      [](const Config& config) { return format_event_classes(config.notify_keyspace_events); });
+}
+
 constexpr uint64_t kKb = 1024, kMb = 1024 * kKb, kGb = 1024 * kMb, kUnbounded = INT64_MAX;
 
 void add_server_settings(std::vector<Setting>& all) {
@@ -351,6 +366,7 @@ void add_server_settings(std::vector<Setting>& all) {
   all.push_back(
       memory("client-query-buffer-limit", kChangeable, &Config::client_query_buffer_limit, kMb, kUnbounded));
   all.push_back(output_limit_setting());
+  all.push_back(events_setting());
   all.push_back(memory("output-soft-limit", kChangeable, &Config::output_soft_limit, 16 * kKb, kGb));
   all.push_back(integer("stream-timeout", kChangeable, &Config::stream_timeout_s, 0, kIntMax));
 }

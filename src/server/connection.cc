@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -67,6 +68,10 @@ bool Connection::unauthenticated() const {
 uint64_t Connection::output_soft_limit() const {
   if (planted(Plant::forget_output)) return UINT64_MAX;
   return unauthenticated() ? kUnauthenticatedOutputSoft : clients_.limits_.output_soft;
+}
+
+const OutputLimit& Connection::output_limit() const {
+  return state_.is_subscriber() ? clients_.limits_.output_subscriber : clients_.limits_.output;
 }
 
 // --- input ---
@@ -201,11 +206,10 @@ int64_t Connection::run_one(std::string_view rest) {
   }
   uint64_t before = out_.end();
   invocation.others_wait = !clients_.waiting_.empty();
-  clients_.current_ = state_.id;
-  RunResult result = clients_.backend_.run(state_, invocation, out_);
-  clients_.current_ = 0;
+  RunResult result = run_backend(invocation);
   if (result != RunResult::kDone) {
     park(result, rest, before);
+    add_pushes();
     return 0;
   }
   Sequence gate = invocation.gate;
@@ -213,7 +217,18 @@ int64_t Connection::run_one(std::string_view rest) {
   invocation.reset();
   if (invocation.args.capacity() > kKeepArgs) invocation.args = std::vector<std::string_view>();
   reply_added(before, gate);
+  add_pushes();
   return run_us;
+}
+
+// Within a run another client's may come: one that waited for what this one wrote.
+RunResult Connection::run_backend(Invocation& invocation) {
+  uint64_t outer = std::exchange(clients_.current_, state_.id);
+  running_ = true;
+  RunResult result = clients_.backend_.run(state_, invocation, out_);
+  running_ = false;
+  clients_.current_ = outer;
+  return result;
 }
 
 void Connection::protocol_error() {
@@ -230,17 +245,17 @@ bool Connection::check_limits() {
   ClientsStats& stats = clients_.stats_;
   uint64_t query_limit = clients_.limits_.query_buffer;
   if (unauthenticated()) query_limit = std::min(query_limit, kUnauthenticatedQuery);
-  if (query_.size() - query_head_ > query_limit) {
+  if (query_.size() - query_head_ + state_.multi_bytes() > query_limit) {
     ++stats.query_limit_closes;
     log_warning("client {} ({}) closed: its request exceeds {} bytes (client-query-buffer-limit)", state_.id,
                 state_.address, query_limit);
     close("query buffer limit");
     return false;
   }
-  uint64_t hard = clients_.limits_.output.hard;
+  uint64_t hard = output_limit().hard;
   if (unauthenticated()) hard = hard == 0 ? kUnauthenticatedOutput : std::min(hard, kUnauthenticatedOutput);
   if (planted(Plant::forget_output)) hard = 0;
-  if (hard != 0 && out_.size() + transport_->pending() > hard) {
+  if (hard != 0 && out_.size() + pushes_.size() + transport_->pending() > hard) {
     ++stats.output_limit_closes;
     log_warning("client {} ({}) closed: {} bytes of unsent output exceed client-output-buffer-limit",
                 state_.id, state_.address, out_.size());
@@ -350,25 +365,43 @@ void Connection::rerun_parked() {
   parked_->ready = false;
   // Whoever has come to the front of the waiting ones, or near it, asks for himself.
   invocation.others_wait = parked_->reason != RunResult::kWait && !clients_.waiting_.empty();
-  clients_.current_ = state_.id;
-  RunResult result = clients_.backend_.run(state_, invocation, out_);
-  clients_.current_ = 0;
+  RunResult result = run_backend(invocation);
   parked_->reason = result;
   switch (result) {
     case RunResult::kDone: {
       Sequence gate = invocation.gate;
       unpark();
-      return reply_added(before, gate);
+      reply_added(before, gate);
+      break;
     }
     case RunResult::kFault:
-      return start_fetch(kept());
+      start_fetch(kept());
+      break;
     case RunResult::kWait:
-      return clients_.wait_for_admission(*this, invocation.wait_us);
+      clients_.wait_for_admission(*this, invocation.wait_us);
+      break;
     case RunResult::kStream:
     case RunResult::kSuspended:
     case RunResult::kBlocked:
-      return hand_over(before);
+      hand_over(before);
+      break;
   }
+  add_pushes();
+}
+
+bool Connection::run_again() {
+  if (closed_ || !parked_ || parked_->reason != RunResult::kBlocked) return false;
+  rerun_parked();
+  if (!check_limits()) return true;
+  if (runnable()) clients_.enqueue(*this);
+  clients_.mark_dirty(*this);
+  return true;
+}
+
+void Connection::wake() {
+  if (closed_ || !parked_ || parked_->reason != RunResult::kBlocked) return;
+  parked_->ready = true;
+  clients_.enqueue(*this);
 }
 
 bool Connection::retry_waiting() {
@@ -405,6 +438,7 @@ void Connection::step_stream() {
     invocation.read.begin_command();
   if (result == RunResult::kDone) unpark();
   reply_added(before, gate, stream_begin_);
+  add_pushes();
 }
 
 void Connection::resume(Sequence gate, const std::function<void(OutputBuffer&, int protocol)>& write) {
@@ -420,9 +454,34 @@ void Connection::resume(Sequence gate, const std::function<void(OutputBuffer&, i
 
 // --- output ---
 
+void Connection::push(Sequence gate, const PushMessage& message) {
+  if (closed_ || state_.close_after_reply) return;
+  std::string_view bytes = message.encoded(state_.protocol);
+  if (running_ || (parked_ && parked_->reason == RunResult::kStream)) {
+    pushes_.append(bytes);
+    pushes_gate_ = std::max(pushes_gate_, gate);
+  } else {
+    uint64_t before = out_.end();
+    out_.append(bytes);
+    reply_added(before, gate);
+  }
+  // Whoever runs just now is looked at when it has finished.
+  if (running_ || check_limits()) clients_.mark_dirty(*this);
+}
+
+// The reply they would have come into is complete.
+void Connection::add_pushes() {
+  if (pushes_.empty() || closed_ || (parked_ && parked_->reason == RunResult::kStream)) return;
+  uint64_t before = out_.end();
+  out_.append(std::string_view(pushes_.data(), pushes_.size()));
+  pushes_ = Buffer();
+  reply_added(before, std::exchange(pushes_gate_, 0));
+}
+
 // A reply stands in the output from `before` on. Its hold begins there, unless an earlier one waits at least
 // as long.
 void Connection::reply_added(uint64_t before, Sequence gate, uint64_t reply) {
+  state_.shown = std::max(state_.shown, gate);
   if (out_.end() == before || gate <= clients_.released_) return;
   if (clients_.fenced_) {
     holds_.push_back({before, gate, reply});
@@ -457,6 +516,7 @@ void Connection::fence() {
   // An error in the middle of a reply would be taken for data.
   if (reply < out_.begin()) return close("reply cut off by the failed sync");
   out_.truncate(reply);
+  pushes_ = Buffer();
   holds_.clear();
   holds_head_ = 0;
   unpark();
@@ -577,7 +637,7 @@ void Connection::check_times(int64_t now_ms) {
   if (closed_) return;
   const ClientLimits& limits = clients_.limits_;
   int64_t idle_ms = now_ms - state_.last_interaction_ms;
-  if (limits.timeout_s > 0 && idle_ms > limits.timeout_s * 1000 && !parked_) {
+  if (limits.timeout_s > 0 && idle_ms > limits.timeout_s * 1000 && !parked_ && !state_.is_subscriber()) {
     ++clients_.stats_.timeouts;
     return close("idle timeout");
   }
@@ -599,9 +659,10 @@ void Connection::check_times(int64_t now_ms) {
   }
   if (input_ended_ && writing_blocked_ && stalled_ms > kHalfClosedPatience_ms)
     return close("half closed and not reading");
-  if (limits.output.soft != 0 && out_.size() > limits.output.soft) {
+  const OutputLimit& output = output_limit();
+  if (output.soft != 0 && out_.size() > output.soft) {
     if (soft_limit_since_ms_ == 0) soft_limit_since_ms_ = now_ms;
-    if (now_ms - soft_limit_since_ms_ > limits.output.soft_seconds * 1000) {
+    if (now_ms - soft_limit_since_ms_ > output.soft_seconds * 1000) {
       ++clients_.stats_.output_limit_closes;
       log_warning(
           "client {} ({}) closed: {} bytes of unsent output for longer than client-output-buffer-limit "
@@ -633,7 +694,8 @@ size_t Connection::memory_used() const {
   size_t n = kFixedMemory + query_.capacity() + holds_.capacity() * sizeof(Hold) + parser_.memory_used();
   if (!planted(Plant::forget_output)) n += out_.memory_used();
   n += state_.name.capacity() + state_.library_name.capacity() + state_.library_version.capacity() +
-       state_.cursor_bytes;
+       state_.cursor_bytes + pushes_.capacity() + state_.multi_bytes() + state_.watch_bytes +
+       state_.subscription_bytes + state_.block_bytes;
   if (transport_) n += transport_->pending();
   if (parked_) {
     n += sizeof(Parked);
@@ -652,7 +714,7 @@ void Connection::update_counts() {
   }
   state_.output_bytes = out_.size();
   state_.output_list = 0;
-  state_.output_memory = out_.memory_used() + (transport_ ? transport_->pending() : 0);
+  state_.output_memory = out_.memory_used() + pushes_.capacity() + (transport_ ? transport_->pending() : 0);
   state_.total_memory = memory_used();
 }
 

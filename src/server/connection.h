@@ -2,7 +2,7 @@
 // they pass.
 //
 //   received → parse → run ──kDone──→ out_ ──(gate)──→ transport
-//                       └─ kFault, kWait, kSuspended, kStream: parked_, later turns go on with it
+//                       └─ kFault, kWait, kSuspended, kBlocked, kStream: parked_, later turns go on with it
 //
 // Commands of one client run in order and their replies leave in order; while one is parked, later ones stay
 // unparsed (up to 16 of them are probed, so that their blocks are fetched together with those of the first).
@@ -22,6 +22,7 @@
 
 #include "base/buffer.h"
 #include "command/dispatcher.h"
+#include "command/push_message.h"
 #include "resp/output_buffer.h"
 #include "resp/parser.h"
 #include "server/transport.h"
@@ -29,6 +30,7 @@
 namespace varve {
 
 class Clients;
+struct OutputLimit;
 
 class Connection {
  public:
@@ -67,6 +69,11 @@ class Connection {
   void fence();
   void fetched(const void* parked);
   void resume(Sequence gate, const std::function<void(OutputBuffer&, int protocol)>& write);
+  // A message the client did not ask for just now: behind everything it has been sent, never inside a reply.
+  void push(Sequence gate, const PushMessage& message);
+  // Runs a command that came to kBlocked again: at once (false: there is none), or when its turn comes.
+  bool run_again();
+  void wake();
   // Runs a command that was not admitted once more; false if it still is not.
   bool retry_waiting();
   // Idle time, handshakes and requests that do not come on, stalled readers, spare memory. About once a
@@ -115,6 +122,8 @@ class Connection {
   void rerun_parked();
   void hand_over(uint64_t before);
   void step_stream();
+  RunResult run_backend(Invocation& invocation);
+  void add_pushes();
   void unpark();
   void reply_added(uint64_t before, Sequence gate) { reply_added(before, gate, before); }
   void reply_added(uint64_t before, Sequence gate, uint64_t reply);
@@ -126,6 +135,7 @@ class Connection {
   bool handshake_overdue(int64_t now_ms);
   bool request_overdue(int64_t now_ms);
   uint64_t output_soft_limit() const;
+  const OutputLimit& output_limit() const;
 
   Clients& clients_;
   ClientState state_;
@@ -137,6 +147,9 @@ class Connection {
   std::vector<Hold> holds_;  // from holds_head_ on, sequences rising
   size_t holds_head_ = 0;
   std::shared_ptr<Parked> parked_;
+  Buffer pushes_;  // messages that came while a reply was being written
+  Sequence pushes_gate_ = 0;
+  bool running_ = false;       // a command of it, right now
   uint64_t stream_begin_ = 0;  // where the reply that is streamed begins
   bool starved_ = true;        // what is kept is no whole command
   bool reading_ = false;

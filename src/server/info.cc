@@ -148,8 +148,9 @@ std::string stats_section(const InfoData& data) {
   lines.add("evicted_clients", data.evicted_clients);
   lines.add("keyspace_hits", data.keyspace_hits);
   lines.add("keyspace_misses", data.keyspace_misses);
-  lines.add("pubsub_channels", 0);
-  lines.add("pubsub_patterns", 0);
+  lines.add("pubsub_channels", data.pubsub.channels);
+  lines.add("pubsub_patterns", data.pubsub.patterns);
+  lines.add("pubsubshard_channels", data.pubsub.shard_channels);
   lines.add("latest_fork_usec", 0);
   lines.add("total_forks", 0);
   lines.add("total_error_replies", data.error_replies);

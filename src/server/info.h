@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "command/dispatcher.h"
 #include "command/version.h"
 #include "lsm/engine.h"
 #include "server/config.h"
@@ -31,7 +32,8 @@ struct InfoData {
   uint64_t connected_clients = 0;
   uint64_t maxclients = 0;
   uint64_t max_input_buffer = 0, max_output_buffer = 0;  // the largest ones now
-  uint64_t blocked_clients = 0;                          // suspended or waiting for blocks
+  uint64_t blocked_clients = 0;                          // waiting for keys or for the end of a pause
+  PubSubCounts pubsub = {};
 
   // --- memory, bytes ---
   MemoryPlan plan;

@@ -323,6 +323,7 @@ void Server::update_limits() {
   limits.query_buffer = config().client_query_buffer_limit;
   limits.output_soft = config().output_soft_limit;
   limits.output = config().client_output_buffer_limit[static_cast<size_t>(ClientClass::kNormal)];
+  limits.output_subscriber = config().client_output_buffer_limit[static_cast<size_t>(ClientClass::kPubSub)];
   limits.memory = plan_.clients;
   DescriptorPlan files = descriptors(config());
   limits.maxclients = files.maxclients;
@@ -371,6 +372,24 @@ Status Server::apply(const Config& now, const Config& next) {
   VARVE_TRY(check_descriptors(now, plan_, next, *plan, open_files_));
   plan_ = *plan;
   return Status();
+}
+
+ClientState* Server::client(uint64_t id) {
+  Connection* connection = core_.clients().find(id);
+  return connection == nullptr ? nullptr : &connection->state();
+}
+
+void Server::push(uint64_t client, Sequence gate, const PushMessage& message) {
+  if (Connection* connection = core_.clients().find(client)) connection->push(gate, message);
+}
+
+bool Server::run_again(uint64_t client) {
+  Connection* connection = core_.clients().find(client);
+  return connection != nullptr && connection->run_again();
+}
+
+void Server::wake(uint64_t client) {
+  if (Connection* connection = core_.clients().find(client)) connection->wake();
 }
 
 uint64_t Server::max_reply() const {

@@ -51,6 +51,11 @@ class Server final : private Host {
   const CollectionLimits& collection_limits() const override { return config().collections; }
   std::vector<const ClientState*> clients() override { return core_.clients().states(); }
   bool kill_client(uint64_t id) override { return core_.clients().kill(id, core_.clients().current()); }
+  ClientState* client(uint64_t id) override;
+  void push(uint64_t client, Sequence gate, const PushMessage& message) override;
+  bool run_again(uint64_t client) override;
+  void wake(uint64_t client) override;
+  uint32_t event_classes() const override { return config().notify_keyspace_events; }
   std::string info(const std::vector<std::string>& sections) override;
   void shutdown(bool now, bool force) override;
   void checkpoint(std::function<void(Status)> done) override;

@@ -41,7 +41,8 @@ InfoData Server::gather_info() {
     data.max_input_buffer = std::max(data.max_input_buffer, client->query_buffer + client->query_buffer_free);
     data.max_output_buffer = std::max(data.max_output_buffer, client->output_memory);
   }
-  data.blocked_clients = core_.clients().parked();
+  data.blocked_clients = core_.dispatcher().blocked_clients();
+  data.pubsub = core_.dispatcher().pubsub_counts();
 
   data.plan = plan_;
   data.used_memory = allocated_memory();

@@ -11,6 +11,10 @@
 //   > SET greeting "hello\r\n"      a command; words as in redis-cli, x*5000 stands for that many x
 //   OK                              its reply, up to the next line that begins with >, #, or an empty line
 //   2> GET greeting                 the same from a second client
+//   2 sends> BLPOP list 0           the same without waiting for a reply
+//   2 reads>                        the next reply or message the second client gets
+//   2 leaves>                       closes its connection
+//   2 speaks> 3                     HELLO 3, whatever that replies
 //   sorted> KEYS *                  the reply's elements in any order
 //   count> KEYS *                   how many elements the reply has
 //   scan> COUNT 2 MATCH u*          a whole walk with SCAN and these options: all its keys, sorted; also
@@ -22,11 +26,14 @@
 //   wait> 50                        milliseconds pass
 //   compact>  reopen>               what it says; nothing on a real Redis
 //
+// The word $id2 in a command stands for the second client's CLIENT ID.
+//
 // VARVE_REWRITE=1 writes what came out into the scripts.
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -38,6 +45,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "command/numbers.h"
 #include "server/in_process.h"
@@ -46,31 +54,6 @@ namespace varve::test {
 namespace {
 
 // --- who answers ---
-
-class Target {
- public:
-  virtual ~Target() = default;
-  virtual std::string run(uint64_t client, const std::vector<std::string>& args) = 0;
-  virtual void wait_ms(int64_t ms) = 0;
-  virtual bool is_varve() const = 0;
-  virtual void compact() {}
-  virtual void reopen() {}
-};
-
-class LocalTarget final : public Target {
- public:
-  explicit LocalTarget(InProcessOptions options) : server_(options) {}
-  std::string run(uint64_t client, const std::vector<std::string>& args) override {
-    return server_.run(client, args);
-  }
-  void wait_ms(int64_t ms) override { server_.advance_ms(ms); }
-  bool is_varve() const override { return true; }
-  void compact() override { server_.compact(); }
-  void reopen() override { server_.reopen(); }
-
- private:
-  InProcessServer server_;
-};
 
 // Where the reply at the start of `text` ends; npos when it is not all there.
 size_t reply_end(std::string_view text, size_t at = 0) {
@@ -89,34 +72,104 @@ size_t reply_end(std::string_view text, size_t at = 0) {
   return next;
 }
 
+class Target {
+ public:
+  virtual ~Target() = default;
+  virtual void send(uint64_t client, const std::vector<std::string>& args) = 0;
+  // The next reply or message a client gets; empty when there comes none. `patient`: one is expected.
+  std::string receive(uint64_t client, bool patient = true) {
+    std::string& inbox = inboxes_[client];
+    size_t end = std::string::npos;
+    while (inbox.empty() || (end = reply_end(inbox)) == std::string::npos) {
+      std::string more = read(client, patient);
+      if (more.empty()) return "";
+      inbox += more;
+    }
+    std::string reply = inbox.substr(0, end);
+    inbox.erase(0, end);
+    return reply;
+  }
+  std::string run(uint64_t client, const std::vector<std::string>& args) {
+    send(client, args);
+    return receive(client);
+  }
+  virtual std::string id_of(uint64_t client) = 0;
+  virtual void disconnect(uint64_t client) = 0;
+  virtual void wait_ms(int64_t ms) = 0;
+  virtual bool is_varve() const = 0;
+  virtual void compact() {}
+  virtual void reopen() {}
+
+ protected:
+  virtual std::string read(uint64_t client, bool patient) = 0;
+
+ private:
+  std::map<uint64_t, std::string> inboxes_;
+};
+
+class LocalTarget final : public Target {
+ public:
+  explicit LocalTarget(InProcessOptions options) : server_(options) {}
+  void send(uint64_t client, const std::vector<std::string>& args) override {
+    sent_[client] += server_.run(client, args);
+  }
+  std::string id_of(uint64_t client) override { return std::to_string(client); }
+  void disconnect(uint64_t client) override { server_.disconnect(client); }
+  void wait_ms(int64_t ms) override { server_.advance_ms(ms); }
+  bool is_varve() const override { return true; }
+  void compact() override { server_.compact(); }
+  void reopen() override { server_.reopen(); }
+
+ private:
+  std::string read(uint64_t client, bool) override {
+    return std::exchange(sent_[client], {}) + server_.take(client);
+  }
+  InProcessServer server_;
+  std::map<uint64_t, std::string> sent_;
+};
+
 class SocketTarget final : public Target {
  public:
-  SocketTarget(std::string host, int port) : host_(std::move(host)), port_(port) { run(1, {"FLUSHALL"}); }
+  SocketTarget(std::string host, int port) : host_(std::move(host)), port_(port) {
+    run(1, {"FLUSHALL"});
+    run(1, {"CONFIG", "SET", "notify-keyspace-events", ""});
+  }
   ~SocketTarget() override {
     for (auto [client, fd] : sockets_) ::close(fd);
   }
-  std::string run(uint64_t client, const std::vector<std::string>& args) override {
+  void send(uint64_t client, const std::vector<std::string>& args) override {
     std::string request = fmt::format("*{}\r\n", args.size());
     for (const std::string& arg : args) request += fmt::format("${}\r\n", arg.size()) + arg + "\r\n";
     int fd = socket_of(client);
     for (size_t sent = 0; sent < request.size();) {
       ssize_t n = ::write(fd, request.data() + sent, request.size() - sent);
-      if (n <= 0) return "-the server closed the connection\r\n";
+      if (n <= 0) return;
       sent += static_cast<size_t>(n);
     }
-    std::string reply;
-    while (reply.empty() || reply_end(reply) == std::string::npos) {
-      char buffer[64 * 1024];
-      ssize_t n = ::read(fd, buffer, sizeof buffer);
-      if (n <= 0) return "-the server closed the connection\r\n";
-      reply.append(buffer, static_cast<size_t>(n));
-    }
-    return reply;
+    ::usleep(kArrivalUs);  // before what another client sends next
+  }
+  std::string id_of(uint64_t client) override {
+    socket_of(client);
+    return ids_[client];
+  }
+  void disconnect(uint64_t client) override {
+    ::close(socket_of(client));
+    sockets_.erase(client);
+    ::usleep(kArrivalUs);
   }
   void wait_ms(int64_t ms) override { ::usleep(static_cast<useconds_t>(ms * 1000)); }
   bool is_varve() const override { return false; }
 
  private:
+  static constexpr useconds_t kArrivalUs = 2000;
+
+  std::string read(uint64_t client, bool patient) override {
+    pollfd ready = {socket_of(client), POLLIN, 0};
+    if (::poll(&ready, 1, patient ? 1000 : 20) <= 0) return "";
+    char buffer[64 * 1024];
+    ssize_t n = ::read(ready.fd, buffer, sizeof buffer);
+    return n <= 0 ? "-the server closed the connection\r\n" : std::string(buffer, static_cast<size_t>(n));
+  }
   int socket_of(uint64_t client) {
     auto found = sockets_.find(client);
     if (found != sockets_.end()) return found->second;
@@ -129,11 +182,15 @@ class SocketTarget final : public Target {
       fmt::print(stderr, "cannot connect to {}:{}: {}\n", host_, port_, std::strerror(errno));
       std::exit(2);
     }
-    return sockets_[client] = fd;
+    sockets_[client] = fd;
+    std::string id = run(client, {"CLIENT", "ID"});
+    ids_[client] = id.substr(1, id.size() - 3);
+    return fd;
   }
   std::string host_;
   int port_;
   std::map<uint64_t, int> sockets_;
+  std::map<uint64_t, std::string> ids_;
 };
 
 // --- replies as redis-cli prints them ---
@@ -199,7 +256,7 @@ std::string printed(std::string_view text, size_t* at, bool sorted) {
   std::vector<std::string> elements;
   for (int64_t i = 0; i < n; ++i) elements.push_back(printed(text, at, sorted));
   if (sorted) std::sort(elements.begin(), elements.end());
-  std::string out;
+  std::string out = kind == '>' ? "(push)\n" : "";
   for (size_t i = 0; i < elements.size(); ++i) {
     std::string prefix = fmt::format("{}{}) ", i == 0 ? "" : "\n", i + 1);
     std::string indent(prefix.size() - (i == 0 ? 0 : 1), ' ');
@@ -320,9 +377,20 @@ std::optional<std::string> run_step(Target& target, const Step& step) {
   if (step.prompt == "varve" && !target.is_varve()) return std::nullopt;
   if (step.prompt == "fill") return fill(target, split_words(step.command)), std::nullopt;
   bool numbered = !step.prompt.empty() && step.prompt[0] >= '0' && step.prompt[0] <= '9';
+  uint64_t client = numbered ? std::stoull(step.prompt) : 1;
+  auto asks_for = [&](const char* word) {
+    return step.prompt == word || step.prompt == fmt::format("{} {}", client, word);
+  };
   bool walks = step.prompt == "scan" || step.prompt == "walk";
-  std::string command = walks ? step.prompt + " " + step.command : step.command;
-  std::string reply = answer(target, numbered ? std::stoull(step.prompt) : 1, split_words(command));
+  std::vector<std::string> words = split_words(walks ? step.prompt + " " + step.command : step.command);
+  for (std::string& word : words) {
+    if (word.size() > 3 && word.compare(0, 3, "$id") == 0) word = target.id_of(std::stoull(word.substr(3)));
+  }
+  if (asks_for("leaves")) return target.disconnect(client), std::nullopt;
+  if (asks_for("speaks")) return target.run(client, {"HELLO", step.command}), std::nullopt;
+  if (asks_for("sends")) return target.send(client, words), std::nullopt;
+  std::string reply = asks_for("reads") ? target.receive(client, step.expected != "(no reply)")
+                                        : answer(target, client, words);
   if (reply.empty()) return "(no reply)";
   if (step.prompt == "count") return reply.substr(0, reply.find('\r'));
   size_t at = 0;

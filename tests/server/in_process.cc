@@ -1,6 +1,7 @@
 #include "server/in_process.h"
 
 #include <optional>
+#include <utility>
 
 #include "base/check.h"
 
@@ -34,8 +35,9 @@ void InProcessServer::open() {
   Result<std::unique_ptr<Engine>> engine = Engine::open_blocking(options);
   VARVE_CHECK(engine.ok());
   engine_ = engine.take();
-  dispatcher_ = std::make_unique<Dispatcher>(host_, clock_, options_.seed);
+  dispatcher_ = std::make_unique<Dispatcher>(host_, clock_, options_.seed, options_.add_commands);
   VARVE_CHECK(dispatcher_->attach(engine_.get()).ok());
+  host_.now_ms_ = clock_.now_us() / 1000;
   turn();
 }
 
@@ -75,14 +77,20 @@ void InProcessServer::compact() {
 
 void InProcessServer::advance_ms(int64_t ms) {
   clock_.advance_ms(ms);
-  dispatcher_->tick();
+  host_.now_ms_ = clock_.now_us() / 1000;
   // The expiry's fetches and further slices.
   for (int i = 0; i < 100; ++i) {
+    dispatcher_->tick();
     turn();
-    std::vector<std::function<void()>> later;
-    later.swap(host_.later_);
-    for (auto& call : later) call();
+    auto later = std::exchange(host_.later_, {});
+    for (auto& [due_ms, call] : later) {
+      if (due_ms <= host_.now_ms_)
+        call();
+      else
+        host_.later_.emplace_back(due_ms, std::move(call));
+    }
   }
+  drive();
 }
 
 InProcessServer::Client& InProcessServer::client(uint64_t id) {
@@ -95,49 +103,116 @@ InProcessServer::Client& InProcessServer::client(uint64_t id) {
   return *found;
 }
 
-std::string InProcessServer::run(uint64_t id, const std::vector<std::string>& args) {
-  Client& c = client(id);
-  Invocation invocation;
-  invocation.args.assign(args.begin(), args.end());
-  bool resumed = false;
-  invocation.resume = [&](Sequence, const std::function<void(OutputBuffer&, int)>& write) {
-    write(c.out, c.state.protocol);
-    resumed = true;
-  };
-  auto fetch = [&] {
-    ++faults_;
-    bool fetched = false;
-    engine_->fetch(invocation.read, [&fetched] { fetched = true; });
-    while (!fetched) turn();
-  };
-  for (RunResult result = RunResult::kFault; result != RunResult::kDone;) {
-    uint64_t before = c.out.end();
-    result = dispatcher_->run(c.state, invocation, c.out);
-    // A run that did not come to its end leaves nothing behind.
-    if (result == RunResult::kFault || result == RunResult::kWait) VARVE_CHECK(c.out.end() == before);
-    if (result == RunResult::kFault) fetch();
-    if (result == RunResult::kWait) {
-      clock_.advance_ms(1);
-      turn();
-    }
-    if (result == RunResult::kSuspended) {
-      while (!resumed) advance_ms(1);
-      break;
-    }
-    if (result != RunResult::kStream) continue;
+void InProcessServer::disconnect(uint64_t id) {
+  auto found = clients_.find(id);
+  if (found == clients_.end()) return;
+  std::erase(host_.clients_, &found->second->state);
+  clients_.erase(found);
+  dispatcher_->client_gone(id);
+}
+
+// --- what commands ask of each other's clients ---
+
+ClientState* InProcessServer::ServerHost::client(uint64_t id) {
+  auto found = server_.clients_.find(id);
+  return found == server_.clients_.end() ? nullptr : &found->second->state;
+}
+
+void InProcessServer::ServerHost::push(uint64_t id, Sequence, const PushMessage& message) {
+  Client& c = server_.client(id);
+  std::string_view bytes = message.encoded(c.state.protocol);
+  if (c.running)
+    c.pushes += bytes;
+  else
+    c.out.append(bytes);
+}
+
+bool InProcessServer::ServerHost::run_again(uint64_t id) {
+  auto found = server_.clients_.find(id);
+  if (found == server_.clients_.end() || found->second->parked == nullptr) return false;
+  server_.step(*found->second);
+  return true;
+}
+
+void InProcessServer::ServerHost::wake(uint64_t id) {
+  auto found = server_.clients_.find(id);
+  if (found != server_.clients_.end()) found->second->woken = true;
+}
+
+// --- running ---
+
+void InProcessServer::fetch(Invocation& invocation) {
+  ++faults_;
+  bool fetched = false;
+  engine_->fetch(invocation.read, [&fetched] { fetched = true; });
+  while (!fetched) turn();
+}
+
+// One run of what the client has parked.
+void InProcessServer::step(Client& c) {
+  uint64_t before = c.out.end();
+  c.woken = false;
+  c.running = true;
+  RunResult result = dispatcher_->run(c.state, *c.parked, c.out);
+  c.running = false;
+  c.reason = result;
+  // A run that did not come to its end leaves nothing behind.
+  if (result == RunResult::kFault || result == RunResult::kWait || result == RunResult::kBlocked)
+    VARVE_CHECK(c.out.end() == before);
+  if (result == RunResult::kStream) {
     while (result != RunResult::kDone) {
       bool broken = false;
-      result = invocation.stream->step(invocation.read, c.out, 16 * 1024, &broken);
+      result = c.parked->stream->step(c.parked->read, c.out, 16 * 1024, &broken);
       VARVE_CHECK(!broken);
-      if (result == RunResult::kFault) fetch();
+      if (result == RunResult::kFault) fetch(*c.parked);
     }
   }
-  invocation.reset();
-  std::string reply(c.out.unsent(c.out.end()));
-  c.out.consume(reply.size());
+  c.out.append(std::exchange(c.pushes, {}));
+  if (result == RunResult::kDone) c.parked.reset();
+}
+
+// Goes on with everyone who can go on.
+void InProcessServer::drive() {
+  for (bool progress = true; progress;) {
+    progress = false;
+    for (auto& [id, c] : clients_) {
+      if (c->parked == nullptr || c->reason == RunResult::kSuspended) continue;
+      if (c->reason == RunResult::kBlocked && !c->woken) continue;
+      if (c->reason == RunResult::kFault) fetch(*c->parked);
+      if (c->reason == RunResult::kWait) {
+        clock_.advance_ms(1);
+        turn();
+      }
+      step(*c);
+      progress = true;
+    }
+  }
+}
+
+std::string InProcessServer::run(uint64_t id, const std::vector<std::string>& args) {
+  Client& c = client(id);
+  VARVE_CHECK(c.parked == nullptr);
+  c.parked = std::make_unique<Invocation>();
+  c.parked->args.assign(args.begin(), args.end());
+  c.parked->own_args();
+  c.parked->resume = [&c](Sequence, const std::function<void(OutputBuffer&, int)>& write) {
+    write(c.out, c.state.protocol);
+    c.parked.reset();
+  };
+  step(c);
+  drive();
+  while (c.parked != nullptr && c.reason == RunResult::kSuspended) advance_ms(1);
+  std::string reply = take(id);
   turn();
   if (options_.flush_often) flush();
   return reply;
+}
+
+std::string InProcessServer::take(uint64_t id) {
+  Client& c = client(id);
+  std::string sent(c.out.unsent(c.out.end()));
+  c.out.consume(sent.size());
+  return sent;
 }
 
 }  // namespace varve::test

@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "command/dispatcher.h"
+#include "command/push_message.h"
 #include "keyspace/entry_format.h"
+#include "keyspace/key_events.h"
 #include "support/crash_fs.h"
 #include "support/manual_clock.h"
 #include "support/sim_executor.h"
@@ -18,10 +20,16 @@
 namespace varve::test {
 
 // What commands ask of their process, with as little behind it as they need.
-class PlainHost final : public Host {
+class PlainHost : public Host {
  public:
   std::vector<std::pair<std::string, std::string>> config_get(std::string_view) override { return {}; }
-  Status config_set(const std::vector<std::pair<std::string, std::string>>&) override { return Status(); }
+  Status config_set(const std::vector<std::pair<std::string, std::string>>& settings) override {
+    for (const auto& [name, value] : settings) {
+      if (name == "notify-keyspace-events") event_classes_ = parse_event_classes(value).value();
+    }
+    return Status();
+  }
+  uint32_t event_classes() const override { return event_classes_; }
   void config_rewrite(std::function<void(Status)> done) override { done(Status()); }
   void reset_stats() override {}
   const std::string& password() const override { return password_; }
@@ -35,12 +43,17 @@ class PlainHost final : public Host {
   void checkpoint(std::function<void(Status)> done) override { done(Status()); }
   bool checkpoint_running() const override { return false; }
   int64_t last_checkpoint_s() const override { return 0; }
-  void after_ms(int64_t, std::function<void()> call) override { later_.push_back(std::move(call)); }
+  // Short pauses are over at once: who waits for them has nothing else to wait for.
+  void after_ms(int64_t ms, std::function<void()> call) override {
+    later_.emplace_back(ms <= 10 ? 0 : now_ms_ + ms, std::move(call));
+  }
   int64_t uptime_s() const override { return 1; }
 
   std::string password_;
   std::vector<const ClientState*> clients_;
-  std::vector<std::function<void()>> later_;
+  std::vector<std::pair<int64_t, std::function<void()>>> later_;  // with the time when it is due
+  int64_t now_ms_ = 0;
+  uint32_t event_classes_ = 0;
 };
 
 struct InProcessOptions {
@@ -50,6 +63,7 @@ struct InProcessOptions {
   bool flush_often = false;  // every command meets the earlier ones in tables
   uint64_t log_segment_size = 4 << 20;
   uint64_t log_max_bytes = 1 << 30;
+  void (*add_commands)(CommandTable&) = nullptr;
 };
 
 class InProcessServer {
@@ -57,8 +71,12 @@ class InProcessServer {
   explicit InProcessServer(InProcessOptions options);
   ~InProcessServer();
 
-  // Runs one command for a client to its end; its whole reply in RESP.
+  // Runs one command for a client to its end, or until it blocks; everything sent to the client, in RESP.
   std::string run(uint64_t client, const std::vector<std::string>& args);
+  // What has been sent to a client meanwhile.
+  std::string take(uint64_t client);
+  bool blocked(uint64_t client) { return clients_.count(client) != 0 && clients_[client]->parked != nullptr; }
+  void disconnect(uint64_t client);
   void advance_ms(int64_t ms);
   // Time passes, and nobody has looked for what has expired.
   void advance_clock_ms(int64_t ms) { clock_.advance_ms(ms); }
@@ -75,7 +93,27 @@ class InProcessServer {
   struct Client {
     ClientState state;
     OutputBuffer out;
+    std::unique_ptr<Invocation> parked;  // what did not finish
+    RunResult reason = RunResult::kDone;
+    bool woken = false;
+    bool running = false;
+    std::string pushes;  // that came while it was running
   };
+  // What commands ask of each other's clients.
+  class ServerHost final : public PlainHost {
+   public:
+    explicit ServerHost(InProcessServer& server) : server_(server) {}
+    ClientState* client(uint64_t id) override;
+    void push(uint64_t client, Sequence gate, const PushMessage& message) override;
+    bool run_again(uint64_t client) override;
+    void wake(uint64_t client) override;
+
+   private:
+    InProcessServer& server_;
+  };
+  void step(Client& client);
+  void drive();
+  void fetch(Invocation& invocation);
   void open();
   void close();
   void turn();
@@ -88,7 +126,7 @@ class InProcessServer {
   CrashFs files_;
   SimExecutor executor_;
   ManualClock clock_;
-  PlainHost host_;
+  ServerHost host_{*this};
   KeyspaceInspector inspector_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Dispatcher> dispatcher_;

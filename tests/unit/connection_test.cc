@@ -99,6 +99,9 @@ class TestStream final : public ReplyStream {
 //   FAULT n text  faults n times, then $text
 //   WAIT text     waits for admission, then $text; LARGE for longer, FREE not behind others
 //   SUSPEND       goes on when the test resumes it
+//   BLOCK v       waits for keys until SERVE
+//   LISTEN        subscribes
+//   TELL m        a message to itself
 //   STREAM n f    a stream of n pieces, a fault before piece f
 //   BIG n         n bytes
 //   LONG us       +OK, as if it had run for so many microseconds
@@ -145,6 +148,22 @@ class TestBackend final : public Backend {
       invocation.stream = std::make_unique<TestStream>(pieces, std::stoi(std::string(args[2])),
                                                        value_sequence, &streams, &stream_read);
       return RunResult::kStream;
+    } else if (name == "BLOCK") {
+      if (!serving) return RunResult::kBlocked;
+      invocation.gate = last;
+      reply.bulk(args[1]);
+    } else if (name == "SERVE") {  // a write, and the client that waited for it, within one run
+      invocation.gate = ++last;
+      serving = true;
+      reply.ok();
+      serve();
+    } else if (name == "LISTEN") {
+      client.subscriptions[kChannel] = 1;
+      reply.ok();
+    } else if (name == "TELL") {  // itself, while it runs
+      PushMessage message({"message", args[1]});
+      tell(message);
+      reply.ok();
     } else if (name == "BIG") {
       reply.bulk(std::string(std::stoul(std::string(args[1])), 'b'));
     } else if (name == "LONG") {
@@ -190,6 +209,9 @@ class TestBackend final : public Backend {
   Sequence last = 1;
   bool admitting = false;
   bool room_for_large = false;
+  bool serving = false;
+  std::function<void()> serve;
+  std::function<void(const PushMessage&)> tell;
   int runs = 0, turns = 0, streams = 0;
   ReadContext* stream_read = nullptr;  // of the last step
   std::vector<std::string> probed;
@@ -1102,6 +1124,128 @@ TEST_CASE("kill: another client at once, oneself behind the reply") {
   f.feed(a, "");
   CHECK_FALSE(f.clients.kill(12345, a.connection->id()));
   CHECK(f.clients.states().size() == 1);
+}
+
+TEST_CASE("messages: they wait for what their publisher saw, and keep their place") {
+  Fixture f;
+  Wire& wire = f.connect();
+  PushMessage message({"message", "m"});
+  std::string bytes = "*2\r\n$7\r\nmessage\r\n$1\r\nm\r\n";
+  wire.connection->push(1, message);
+  f.turn();
+  CHECK(wire.take() == bytes);
+  wire.connection->push(2, message);
+  CHECK(f.ask(wire, "OLD\r\n") == "");  // behind the message
+  CHECK(wire.connection->state().shown == 2);
+  f.clients.release(2);
+  f.turn();
+  CHECK(wire.take() == bytes + "+old\r\n");
+  f.ask(wire, "HELLO\r\n");
+  wire.connection->state().protocol = 3;
+  wire.connection->push(1, message);
+  f.turn();
+  CHECK(wire.take() == ">2" + bytes.substr(2));
+}
+
+TEST_CASE("messages: never inside a reply") {
+  Fixture f;
+  Wire& wire = f.connect();
+  std::string bytes = "*2\r\n$7\r\nmessage\r\n$1\r\nm\r\n";
+  f.backend.tell = [&](const PushMessage& message) { wire.connection->push(2, message); };
+  f.clients.release(1);
+  CHECK(f.ask(wire, "TELL m\r\n") == "+OK\r\n");
+  f.clients.release(2);
+  f.turn();
+  CHECK(wire.take() == bytes);
+  // A stream that has not ended; the message needs more than it.
+  wire.room = 1000;
+  f.feed(wire, "STREAM 100000 0\r\nPING\r\n");
+  wire.connection->push(3, PushMessage({"message", "m"}));
+  wire.room = SIZE_MAX;
+  for (int i = 0; i < 100; ++i) {
+    wire.connection->writable();
+    f.turn();
+  }
+  std::string sent = wire.take();
+  CHECK(sent.substr(sent.size() - 14) == "$8\r\n00000001\r\n");
+  f.clients.release(3);
+  f.turn();
+  CHECK(wire.take() == bytes + "+PONG\r\n");
+}
+
+TEST_CASE("messages: a subscriber that does not read has limits of its own") {
+  Fixture f;
+  f.limits.output_subscriber = {5000, 1000, 10};
+  f.clients.set_limits(f.limits);
+  Wire& wire = f.connect();
+  Wire& other = f.connect();
+  CHECK(f.ask(wire, "LISTEN\r\n") == "+OK\r\n");
+  wire.room = other.room = 0;
+  PushMessage message({"message", std::string_view(kProtectedModeError, 900)});
+  for (int i = 0; i < 6; ++i) {
+    wire.connection->push(1, message);
+    other.connection->push(1, message);
+  }
+  f.turn();
+  CHECK_FALSE(wire.open);
+  CHECK(other.open);
+  CHECK(f.clients.stats().output_limit_closes == 1);
+}
+
+TEST_CASE("blocked: served within the run that woke it, through the gate") {
+  Fixture f;
+  Wire& wire = f.connect();
+  Wire& pusher = f.connect();
+  uint64_t id = wire.connection->id();
+  f.backend.serve = [&] {
+    CHECK(f.clients.find(id)->run_again());
+    CHECK_FALSE(f.clients.find(id)->run_again());  // it waits no more
+  };
+  CHECK(f.ask(wire, "PING\r\nBLOCK v\r\nPING\r\n") == "+PONG\r\n");
+  f.clients.release(1);
+  CHECK(f.ask(pusher, "SERVE\r\nPING\r\n") == "");
+  CHECK(f.clients.current() == 0);
+  CHECK(wire.take() == "");
+  f.clients.release(2);
+  f.turn();
+  CHECK(pusher.take() == "+OK\r\n+PONG\r\n");
+  CHECK(wire.take() == "$1\r\nv\r\n+PONG\r\n");
+}
+
+TEST_CASE("blocked: a client that closes its side, is killed or is woken for nothing") {
+  Fixture f;
+  Wire& wire = f.connect();
+  f.ask(wire, "BLOCK v\r\n");
+  wire.connection->wake();
+  f.turn();
+  CHECK(f.backend.runs == 2);
+  CHECK(wire.connection->run_again());  // and waits again
+  wire.connection->end_of_input();
+  f.turn();
+  CHECK_FALSE(wire.open);
+  Wire& other = f.connect();
+  f.ask(other, "BLOCK v\r\n");
+  uint64_t id = other.connection->id();
+  f.clients.kill(id, 0);
+  CHECK(f.clients.find(id) == nullptr);
+  f.turn();
+  CHECK(f.clients.parked() == 0);
+}
+
+TEST_CASE("queued commands count against the query buffer") {
+  Fixture f;
+  f.limits.query_buffer = 10000;
+  f.clients.set_limits(f.limits);
+  Wire& wire = f.connect();
+  f.ask(wire, "PING\r\n");
+  size_t before = wire.connection->memory_used();
+  wire.connection->state().multi = std::make_unique<MultiState>();
+  wire.connection->state().multi->bytes = 9000;
+  CHECK(wire.connection->memory_used() == before + 9000);
+  CHECK(f.ask(wire, "PING\r\n") == "+PONG\r\n");
+  wire.connection->state().multi->bytes = 10001;
+  f.ask(wire, "PING\r\n");
+  CHECK_FALSE(wire.open);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "command/blocked_clients.h"
 #include "command/command_context.h"
 #include "command/families/client_names.h"
 #include "command/families/help.h"
@@ -19,6 +20,10 @@ namespace {
 // The letters of CLIENT LIST, in Redis's order.
 std::string flag_letters(const ClientState& client) {
   std::string letters;
+  if (client.is_subscriber()) letters += 'P';
+  if (client.multi) letters += 'x';
+  if (client.blocked) letters += 'b';
+  if (client.watch_failed) letters += 'd';
   if (client.close_after_reply) letters += 'c';
   if (client.unix_socket) letters += 'U';
   if (client.no_evict) letters += 'e';
@@ -30,28 +35,36 @@ std::string flag_letters(const ClientState& client) {
 void append_line(const ClientState& client, int64_t now_ms, std::string* text) {
   fmt::format_to(
       std::back_inserter(*text),
-      "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi=-1 "
-      "qbuf={} "
-      "qbuf-free={} argv-mem={} multi-mem=0 rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} cmd={} "
+      "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} "
+      "watch={} qbuf={} "
+      "qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} cmd={} "
       "user=default redir=-1 resp={} lib-name={} lib-ver={}\n",
       client.id, client.address, client.local_address, client.fd, client.name,
       std::max<int64_t>(0, now_ms - client.created_ms) / 1000,
       std::max<int64_t>(0, now_ms - client.last_interaction_ms) / 1000, flag_letters(client), client.db,
-      client.query_buffer, client.query_buffer_free, client.args_memory, client.output_memory,
-      client.output_bytes, client.output_bytes, client.output_list, client.output_memory, client.total_memory,
-      client.output_bytes > 0 ? "rw" : "r", client.last_command, client.protocol, client.library_name,
-      client.library_version);
+      client.subscriptions[kChannel], client.subscriptions[kPattern], client.subscriptions[kShardChannel],
+      client.multi ? static_cast<int64_t>(client.multi->commands.size()) : -1, client.watched_keys,
+      client.query_buffer, client.query_buffer_free, client.args_memory, client.multi_bytes(),
+      client.output_memory, client.output_bytes, client.output_bytes, client.output_list,
+      client.output_memory, client.total_memory, client.output_bytes > 0 ? "rw" : "r", client.last_command,
+      client.protocol, client.library_name, client.library_version);
 }
 
-// Which kind of client a TYPE names. There are only normal ones so far.
-enum class ClientType { kUnknown, kNormal, kOther };
+// Which kind of client a TYPE names. There are no replicas and masters so far.
+enum class ClientType { kUnknown, kAny, kNormal, kSubscriber, kOther };
 
 ClientType client_type(std::string_view name) {
   if (equals_ignoring_case(name, "normal")) return ClientType::kNormal;
-  for (const char* other : {"slave", "replica", "pubsub", "master"}) {
+  if (equals_ignoring_case(name, "pubsub")) return ClientType::kSubscriber;
+  for (const char* other : {"slave", "replica", "master"}) {
     if (equals_ignoring_case(name, other)) return ClientType::kOther;
   }
   return ClientType::kUnknown;
+}
+
+bool is_of_type(const ClientState& client, ClientType type) {
+  if (type == ClientType::kAny) return true;
+  return type == (client.is_subscriber() ? ClientType::kSubscriber : ClientType::kNormal);
 }
 
 std::string unknown_type(std::string_view name) {
@@ -100,7 +113,7 @@ void client_info(CommandContext& context) {
 
 void client_list(CommandContext& context) {
   const auto& args = context.args;
-  ClientType type = ClientType::kNormal;
+  ClientType type = ClientType::kAny;
   std::vector<uint64_t> ids;
   if (args.size() == 4 && equals_ignoring_case(args[2], "type")) {
     type = client_type(args[3]);
@@ -122,8 +135,10 @@ void client_list(CommandContext& context) {
     if (it != clients.end()) append_line(**it, context.now_ms(), &text);
   };
   for (uint64_t id : ids) with_id(id);
-  if (ids.empty() && type == ClientType::kNormal) {
-    for (const ClientState* client : clients) append_line(*client, context.now_ms(), &text);
+  if (ids.empty()) {
+    for (const ClientState* client : clients) {
+      if (is_of_type(*client, type)) append_line(*client, context.now_ms(), &text);
+    }
   }
   context.reply.verbatim("txt", text);
 }
@@ -132,14 +147,14 @@ void client_list(CommandContext& context) {
 struct KillFilter {
   uint64_t id = 0;
   std::string_view address, local_address;
-  ClientType type = ClientType::kNormal;
+  ClientType type = ClientType::kAny;
   bool skip_me = true;
 
   bool matches(const ClientState& client, const ClientState& me) const {
     if (id != 0 && client.id != id) return false;
     if (!address.empty() && client.address != address) return false;
     if (!local_address.empty() && client.local_address != local_address) return false;
-    return type == ClientType::kNormal && !(skip_me && client.id == me.id);
+    return is_of_type(client, type) && !(skip_me && client.id == me.id);
   }
 };
 
@@ -267,7 +282,29 @@ void client_unblock(CommandContext& context) {
   }
   int64_t id = 0;
   if (!integer_argument(context, args[2], &id)) return;
-  context.reply.integer(0);
+  Unblock how =
+      args.size() == 4 && equals_ignoring_case(args[3], "error") ? Unblock::kError : Unblock::kTimeout;
+  context.reply.integer(context.services.blocked.end(static_cast<uint64_t>(id), how) ? 1 : 0);
+}
+
+void client_pause(CommandContext& context) {
+  const auto& args = context.args;
+  bool all = true;
+  if (args.size() > 4) return reply_subcommand_error(context);
+  if (args.size() == 4) {
+    all = equals_ignoring_case(args[3], "all");
+    if (!all && !equals_ignoring_case(args[3], "write"))
+      return context.reply.error("ERR CLIENT PAUSE mode must be WRITE or ALL");
+  }
+  int64_t ms = 0;
+  if (!timeout_argument(context, args[2], false, &ms)) return;
+  context.services.blocked.pause(context.services.clock.now_ms(), ms, all);
+  context.reply.ok();
+}
+
+void client_unpause(CommandContext& context) {
+  context.services.blocked.unpause();
+  context.reply.ok();
 }
 
 void client_help(CommandContext& context) {
@@ -298,6 +335,10 @@ void client_help(CommandContext& context) {
               "    Return information about client connections. Options:",  //
               "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
               "      Return clients of specified type.",
+              "UNPAUSE",
+              "    Stop the current client pause, resuming traffic.",  //
+              "PAUSE <timeout> [WRITE|ALL]",
+              "    Suspend all, or just write, clients for <timeout> milliseconds.",
               "REPLY (ON|OFF|SKIP)",
               "    Control the replies sent to the current connection.",  //
               "SETNAME <name>",
@@ -371,13 +412,21 @@ void add_client_commands(CommandTable& table) {
       admin_subcommand("no-evict", 3, client_no_evict, "7.0.0",
                        "Keeps the connection from being closed for its memory"),
       no_touch,
+      admin_subcommand("pause", -3, client_pause, "2.9.50", "Holds clients back for a time"),
       subcommand("reply", 3, client_reply, "3.2.0", "Says whether commands are answered"),
       subcommand("setinfo", 4, client_setinfo, "7.2.0", "Notes the client library's name or version"),
       subcommand("setname", 3, client_setname, "2.6.9", "Names the connection"),
       subcommand("trackinginfo", 2, client_trackinginfo, "6.2.0", "Tells that there is no tracking"),
-      admin_subcommand("unblock", -3, client_unblock, "5.0.0", "Gives 0: nobody waits for a key",
+      admin_subcommand("unblock", -3, client_unblock, "5.0.0", "Ends a client's waiting for keys",
                        "O(log N) where N is the number of client connections"),
+      admin_subcommand("unpause", 2, client_unpause, "6.2.0", "Ends a pause",
+                       "O(N) Where N is the number of paused clients"),
   };
+  for (Command& sub : client.subcommands) {
+    for (const char* settings : {"getname", "id", "no-evict", "no-touch", "reply", "setinfo", "setname"}) {
+      if (std::string_view(sub.name) == settings) sub.flags |= kCmdRepeatable;
+    }
+  }
   table.add(std::move(client));
 }
 

@@ -7,7 +7,9 @@
 #include "command/command_context.h"
 #include "command/families/client_names.h"
 #include "command/numbers.h"
+#include "command/pubsub.h"
 #include "command/version.h"
+#include "command/watches.h"
 
 namespace varve {
 namespace {
@@ -32,7 +34,13 @@ void ping(CommandContext& context) {
   if (context.args.size() > 2) {
     return context.reply.error("ERR wrong number of arguments for 'ping' command");
   }
-  if (context.args.size() == 2) return context.reply.bulk(context.args[1]);
+  std::string_view message = context.args.size() == 2 ? context.args[1] : std::string_view();
+  if (context.client.is_subscriber() && context.client.protocol == 2) {  // who only reads pushes
+    context.reply.array(2);
+    context.reply.bulk("pong");
+    return context.reply.bulk(message);
+  }
+  if (context.args.size() == 2) return context.reply.bulk(message);
   context.reply.simple("PONG");
 }
 
@@ -124,6 +132,12 @@ void hello(CommandContext& context) {
 // The connection as it was when it was made (but for NO-EVICT and the library's name, as in Redis).
 void reset(CommandContext& context) {
   ClientState& client = context.client;
+  client.multi.reset();
+  client.watch_failed = false;
+  context.services.watches.clear(client);
+  context.services.pubsub.forget(client.id);
+  client.subscriptions = {};
+  client.subscription_bytes = 0;
   client.db = 0;
   client.protocol = 2;
   client.name.clear();
@@ -142,7 +156,7 @@ constexpr uint32_t kFastConnection = kAclFast | kAclConnection;
 void add_connection_commands(CommandTable& table) {
   table.add({.name = "auth",
              .arity = -2,
-             .flags = kAnyTime,
+             .flags = kAnyTime | kCmdRepeatable,
              .categories = kFastConnection,
              .run = auth,
              .group = "connection",
@@ -150,7 +164,7 @@ void add_connection_commands(CommandTable& table) {
              .complexity = "O(N) where N is the number of passwords defined for the user"});
   table.add({.name = "echo",
              .arity = 2,
-             .flags = kCmdLoading | kCmdStale | kCmdFast,
+             .flags = kCmdLoading | kCmdStale | kCmdFast | kCmdRepeatable,
              .categories = kFastConnection,
              .run = echo,
              .group = "connection",
@@ -158,7 +172,7 @@ void add_connection_commands(CommandTable& table) {
              .complexity = "O(1)"});
   table.add({.name = "hello",
              .arity = -1,
-             .flags = kAnyTime,
+             .flags = kAnyTime | kCmdRepeatable,
              .categories = kFastConnection,
              .run = hello,
              .since = "6.0.0",
@@ -167,7 +181,7 @@ void add_connection_commands(CommandTable& table) {
              .complexity = "O(1)"});
   table.add({.name = "ping",
              .arity = -1,
-             .flags = kCmdFast,
+             .flags = kCmdFast | kCmdRepeatable | kCmdWhileSubscribed,
              .categories = kFastConnection,
              .run = ping,
              .group = "connection",
@@ -176,7 +190,7 @@ void add_connection_commands(CommandTable& table) {
              .tips = {"request_policy:all_shards", "response_policy:all_succeeded"}});
   table.add({.name = "quit",
              .arity = -1,
-             .flags = kAnyTime,
+             .flags = kAnyTime | kCmdNotQueued | kCmdWhileSubscribed,
              .categories = kFastConnection,
              .run = quit,
              .group = "connection",
@@ -184,7 +198,7 @@ void add_connection_commands(CommandTable& table) {
              .complexity = "O(1)"});
   table.add({.name = "reset",
              .arity = 1,
-             .flags = kAnyTime,
+             .flags = kAnyTime | kCmdNotQueued | kCmdWhileSubscribed,
              .categories = kFastConnection,
              .run = reset,
              .since = "6.2.0",

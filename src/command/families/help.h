@@ -1,6 +1,8 @@
 // help.h: small things that several families of commands share.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <functional>
 #include <initializer_list>
 #include <memory>
@@ -18,6 +20,16 @@ inline void reply_help(Reply& reply, const char* name, std::initializer_list<con
   for (const char* line : lines) reply.simple(line);
   reply.simple("HELP");
   reply.simple("    Prints this help.");
+}
+
+// Redis's answer to a subcommand whose arguments do not fit, where its arity alone does not tell.
+inline void reply_subcommand_error(CommandContext& context) {
+  std::string_view name = context.args[1].substr(0, 128);
+  std::string container = context.command.full_name.substr(0, context.command.full_name.find('|'));
+  for (char& c : container) c = static_cast<char>(c - ('a' - 'A'));
+  context.reply.error(
+      fmt::format("ERR unknown subcommand or wrong number of arguments for '{}'. Try {} HELP.",
+                  name.substr(0, name.find('\0')), container));
 }
 
 // Engine and host may call back before the function that asked has returned; a suspended command must not be

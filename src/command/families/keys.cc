@@ -7,6 +7,7 @@
 #include "command/families/helpers.h"
 #include "command/families/rows.h"
 #include "command/numbers.h"
+#include "command/watches.h"
 
 namespace varve {
 namespace {
@@ -279,7 +280,18 @@ void run_swapdb(CommandContext& context) {
   if (first < 0 || second < 0 || first >= databases || second >= databases) {
     return context.reply.error(errors::kDbRange);
   }
-  context.tx.swap_databases(static_cast<uint32_t>(first), static_cast<uint32_t>(second));
+  auto a = static_cast<uint32_t>(first);
+  auto b = static_cast<uint32_t>(second);
+  // Watched keys that come to be; those that were there are touched as the databases' own change.
+  for (auto [from, to] : {std::pair(a, b), std::pair(b, a)}) {
+    for (std::string& key : context.services.watches.keys_of(from)) {
+      Entry entry;
+      if (context.tx.find(context.tx.database(to), key, &entry)) {
+        context.services.touched.emplace_back(from, std::move(key));
+      }
+    }
+  }
+  context.tx.swap_databases(a, b);
   context.reply.ok();
 }
 
@@ -665,7 +677,7 @@ void add_key_commands(CommandTable& table) {
        kRecord},
       {"select",
        2,
-       kCmdLoading | kCmdStale | kCmdFast,
+       kCmdLoading | kCmdStale | kCmdFast | kCmdRepeatable,
        kAclConnection,
        {},
        run_select,

@@ -129,8 +129,9 @@ void run_keys(CommandContext& context) {
   size_t bytes = 0;
   std::unique_ptr<LiveIterator> it = context.engine()->new_iterator(read, walk.begin, walk.end);
   it->seek_to_first();
-  for (; it->valid() && looked < kPlainKeysMax && bytes < kPlainBytesMax && !walk.tired();
-       it->next(), ++looked) {
+  // A reply that cannot be streamed is gathered at once.
+  auto enough = [&] { return looked >= kPlainKeysMax || bytes >= kPlainBytesMax || walk.tired(); };
+  for (; it->valid() && !(context.may_stream() && enough()); it->next(), ++looked) {
     std::string_view key;
     Record record;
     if (walk.accept(*it, read, &key, &record)) {
@@ -138,11 +139,12 @@ void run_keys(CommandContext& context) {
       bytes += key.size();
     }
     if (!read.error.ok()) return;
+    if (bytes > context.host().max_reply()) return reply_too_long(context);
   }
   IterState state = it->state();
   it.reset();
   context.invocation.gate = context.engine()->last_sequence();
-  if (read.error.ok() &&
+  if (context.may_stream() && read.error.ok() &&
       (state == IterState::kValid || (state == IterState::kMiss && read.restarts >= kPatientRestarts))) {
     read.misses.clear();
     return context.stream(std::make_unique<KeysStream>(*context.engine(), std::move(walk)));

@@ -34,11 +34,9 @@ bool timeout_argument(CommandContext& context, std::string_view text, bool secon
       return false;
     }
     value = std::ceil(value * 1000);
-    if (value > static_cast<long double>(INT64_MAX)) {
-      context.reply.error("ERR timeout is out of range");
-      return false;
-    }
-    *timeout_ms = value < 0 ? -1 : static_cast<int64_t>(value);
+    // Redis converts what does not fit into a negative number.
+    bool fits = value >= 0 && value < static_cast<long double>(INT64_MAX);
+    *timeout_ms = fits ? static_cast<int64_t>(value) : -1;
   } else if (!parse_integer(text, timeout_ms)) {
     context.reply.error("ERR timeout is not an integer or out of range");
     return false;
