@@ -90,7 +90,10 @@ bool Dispatcher::Impl::check(const Command& command, const ClientState& client,
     *error = fmt::format(errors::kOnlySubscribing, command.full_name);
     return false;
   }
-  if (services_.engine == nullptr && (command.flags & kCmdLoading) == 0) return refuse_with(errors::kLoading);
+  bool needs_data = (command.flags & kCmdLoading) == 0;
+  if ((command.flags & kCmdExec) != 0 && client.multi)
+    needs_data = (client.multi->flags & (kCmdWrite | kCmdReadOnly)) != 0;
+  if (services_.engine == nullptr && needs_data) return refuse_with(errors::kLoading);
   bool long_argument = false;
   for (std::string_view arg : args) long_argument |= arg.size() > kMaxKeySize;
   if (long_argument) {

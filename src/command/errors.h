@@ -71,6 +71,8 @@ inline constexpr const char* kReplyTooLong =
     "ask for fewer keys at once, or read with GET or GETRANGE";
 inline constexpr const char* kKeyTooLong = "ERR key is longer than 65536 bytes, varve's limit";
 inline constexpr const char* kMemberTooLong = "ERR field or member is longer than 65536 bytes, varve's limit";
+inline constexpr const char* kKeysInMulti =
+    "ERR KEYS inside MULTI looks at no more than 100000 keys in varve; use it outside, or SCAN";
 inline constexpr const char* kUnknownCursor =
     "ERR unknown cursor: varve remembers a bounded number of SCAN positions and this one is gone; start "
     "again with cursor 0";

@@ -225,6 +225,7 @@ int64_t Connection::run_one(std::string_view rest) {
 RunResult Connection::run_backend(Invocation& invocation) {
   uint64_t outer = std::exchange(clients_.current_, state_.id);
   running_ = true;
+  woken_ = false;
   RunResult result = clients_.backend_.run(state_, invocation, out_);
   running_ = false;
   clients_.current_ = outer;
@@ -310,6 +311,7 @@ void Connection::park(RunResult result, std::string_view rest, uint64_t before) 
 void Connection::hand_over(uint64_t before) {
   Invocation& invocation = parked_->invocation;
   invocation.read.begin_command();
+  if (parked_->reason == RunResult::kBlocked && woken_) wake();
   if (parked_->reason != RunResult::kStream) return;
   stream_begin_ = before;
   // What the run wrote already is the reply's beginning.
@@ -399,6 +401,8 @@ bool Connection::run_again() {
 }
 
 void Connection::wake() {
+  woken_ = running_;
+  if (running_) return;
   if (closed_ || !parked_ || parked_->reason != RunResult::kBlocked) return;
   parked_->ready = true;
   clients_.enqueue(*this);

@@ -150,6 +150,7 @@ class Connection {
   Buffer pushes_;  // messages that came while a reply was being written
   Sequence pushes_gate_ = 0;
   bool running_ = false;       // a command of it, right now
+  bool woken_ = false;         // by its own run
   uint64_t stream_begin_ = 0;  // where the reply that is streamed begins
   bool starved_ = true;        // what is kept is no whole command
   bool reading_ = false;

@@ -189,5 +189,21 @@ TEST_CASE("a pause holds back writes, or everyone") {
   CHECK(f.server.take(1) == "$1\r\nc\r\n");
 }
 
+TEST_CASE("an EXEC is one log record, however often it was run") {
+  for (InProcessOptions options :
+       {InProcessOptions{}, InProcessOptions{.seed = 5, .random_miss_one_in = 2, .flush_often = true}}) {
+    Fixture f(options);
+    for (const char* key : {"a", "b", "c"}) f.run(1, std::string("SET ") + key + " 1");
+    f.run(1, "MULTI");
+    for (const char* key : {"a", "b", "c", "a"}) f.run(1, std::string("INCR ") + key);
+    f.run(1, "SELECT 1");
+    f.run(1, "INCR a");
+    uint64_t before = f.server.engine().stats().log_batches;
+    CHECK(f.run(1, "EXEC") == "*6\r\n:2\r\n:2\r\n:2\r\n:3\r\n+OK\r\n:1\r\n");
+    CHECK(f.server.engine().stats().log_batches == before + 1);
+    CHECK(f.run(1, "GET a") == "$1\r\n1\r\n");  // SELECT stays
+  }
+}
+
 }  // namespace
 }  // namespace varve::test

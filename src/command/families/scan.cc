@@ -54,6 +54,9 @@ constexpr int64_t kScanKeysMax = 10'000;
 // KEYS answers in one run up to here, and streams beyond.
 constexpr int kPlainKeysMax = 1000;
 constexpr size_t kPlainBytesMax = 64 * 1024;  // of keys
+// Inside EXEC nothing is streamed: what is looked at in one run, at most.
+constexpr int kWholeKeysMax = 100'000;
+constexpr int kWholeRandomKeySteps = 10'000;
 // Expired keys RANDOMKEY steps over in one run.
 constexpr int kRandomKeySteps = 100;
 
@@ -140,6 +143,7 @@ void run_keys(CommandContext& context) {
     }
     if (!read.error.ok()) return;
     if (bytes > context.host().max_reply()) return reply_too_long(context);
+    if (looked >= kWholeKeysMax) return context.reply.error(errors::kKeysInMulti);
   }
   IterState state = it->state();
   it.reset();
@@ -187,7 +191,7 @@ void run_randomkey(CommandContext& context) {
   Random random(context.invocation.seed);
   it->seek(random_key_between(it->key(), last, random));
   bool wrapped = false;
-  for (int steps = 0; steps < kRandomKeySteps; ++steps) {
+  for (int steps = 0; steps < (context.may_stream() ? kRandomKeySteps : kWholeRandomKeySteps); ++steps) {
     if (!it->valid()) {
       if (wrapped || it->state() != IterState::kEnd) break;
       wrapped = true;
@@ -201,6 +205,7 @@ void run_randomkey(CommandContext& context) {
     it->next();
   }
   if (!it->valid() && (wrapped || it->state() != IterState::kEnd)) return context.reply.null();
+  if (!context.may_stream()) return context.reply.null();
   std::string at = it->valid() ? std::string(it->key()) : walk.begin;
   it.reset();
   context.stream(

@@ -28,6 +28,7 @@ void run_discard(CommandContext& context) {
 
 void run_watch(CommandContext& context) {
   if (context.client.multi) return context.reply.error(errors::kWatchInMulti);
+  if (context.engine() == nullptr) return context.reply.error(errors::kLoading);  // it looks at its keys
   // Its transaction fails already.
   if (context.client.watch_failed) return context.reply.ok();
   std::vector<Entry> entries(context.args.size());
