@@ -80,8 +80,9 @@ def many_subscribers(t):
 @test
 def events_of_keys(t):
     """What is set is told, in order; what expires is told by itself, soon."""
-    server = t.server(notify_keyspace_events="Ex$").start()
+    server = t.server().start()
     with server.client() as listener, server.client() as client:
+        client.ok("CONFIG", "SET", "notify-keyspace-events", "Ex$")
         listener.ok("PSUBSCRIBE", "__keyevent@0__:*")
         client.pipeline([("SET", "k%d" % i, "x", "PX", "30") for i in range(300)])
         told = [listener.receive()[2:] for _ in range(600)]

@@ -4,6 +4,8 @@
 // otherwise.
 #include <doctest/doctest.h>
 
+#include <map>
+
 #include "command/command_context.h"
 #include "command/command_table.h"
 #include "server/in_process.h"
@@ -29,7 +31,35 @@ void run_take(CommandContext& context) {
   context.block_on({args.begin() + 1, args.end() - 1}, ValueType::kString, ms);
 }
 
+// SHIFT from to: takes the first byte of one string and puts it behind another, as BLMOVE does with elements.
+void run_shift(CommandContext& context) {
+  std::string_view from = context.args[1];
+  std::string_view to = context.args[2];
+  Entry entry;
+  if (!context.tx.find(context.db(), from, &entry))
+    return context.block_on({std::string(from)}, ValueType::kString, 0);
+  std::string scratch;
+  std::string value(context.tx.read_string(entry, &scratch));
+  if (value.size() == 1)
+    context.tx.remove(context.db(), from, entry);
+  else
+    context.tx.put_string(context.db(), from, entry, value.substr(1), Record());
+  Entry target;
+  std::string moved;
+  if (context.tx.find(context.db(), to, &target)) moved = context.tx.read_string(target, &scratch);
+  context.tx.put_string(context.db(), to, target, moved + value[0], Record());
+  context.reply.bulk(value.substr(0, 1));
+}
+
 void add_take(CommandTable& table) {
+  Command shift;
+  shift.name = "shift";
+  shift.arity = 3;
+  shift.flags = kCmdWrite | kCmdBlocking;
+  shift.keys = {{1, 2, 1, kKeyRW}};
+  shift.run = run_shift;
+  table.add(std::move(shift));
+
   Command take;
   take.name = "take";
   take.arity = -3;
@@ -202,6 +232,77 @@ TEST_CASE("an EXEC is one log record, however often it was run") {
     CHECK(f.run(1, "EXEC") == "*6\r\n:2\r\n:2\r\n:2\r\n:3\r\n+OK\r\n:1\r\n");
     CHECK(f.server.engine().stats().log_batches == before + 1);
     CHECK(f.run(1, "GET a") == "$1\r\n1\r\n");  // SELECT stays
+  }
+}
+
+TEST_CASE("serving goes on from key to key") {
+  Fixture f({.seed = 4, .random_miss_one_in = 2, .flush_often = true});
+  f.run(1, "SHIFT a b");
+  f.run(2, "SHIFT b c");
+  f.run(3, "TAKE c 0");
+  f.run(4, "TAKE b 0");
+  f.run(9, "SET a xy");
+  CHECK(f.server.take(1) == "$1\r\nx\r\n");
+  CHECK(f.server.take(2) == "$1\r\nx\r\n");
+  CHECK(f.server.take(3) == taken("c", 'x'));
+  CHECK(f.server.blocked(4));
+  CHECK(f.run(9, "GET a") == "$1\r\ny\r\n");
+}
+
+// Whatever comes, at rest nobody waits for a key that could serve him, and no byte is lost or taken twice.
+TEST_CASE("nobody is forgotten, nothing is lost") {
+  constexpr uint64_t kClients = 12;
+  for (uint64_t seed = 1; seed <= 6; ++seed) {
+    InProcessOptions options{.seed = seed};
+    if (seed % 2 == 0) options = {.seed = seed, .random_miss_one_in = 2, .flush_often = true};
+    Fixture f(options);
+    Random random(seed);
+    auto key = [&] { return std::string(1, static_cast<char>('a' + random.below(4))); };
+    std::map<uint64_t, std::string> waits_for;
+    size_t put = 0;
+    size_t got = 0;
+    auto collect = [&] {
+      for (uint64_t id = 1; id <= kClients; ++id) {
+        std::string reply = f.server.take(id);
+        if (reply.compare(0, 2, "*2") == 0) ++got;
+        if (!f.server.blocked(id)) waits_for.erase(id);
+      }
+    };
+    for (int step = 0; step < 400; ++step) {
+      uint64_t id = 1 + random.below(kClients);
+      std::string a = key();
+      std::string b = key();
+      if (f.server.blocked(id)) {
+        if (random.one_in(8)) {
+          f.run(99, "CLIENT UNBLOCK " + std::to_string(id));
+        } else if (random.one_in(8)) {
+          f.server.disconnect(id);
+        }
+      } else if (random.one_in(3)) {
+        f.run(98, "MULTI");
+        f.run(98, "APPEND " + a + " 12");
+        f.run(98, "APPEND " + b + " 3");
+        f.run(98, "EXEC");
+        put += 3;
+      } else if (random.one_in(4)) {
+        waits_for[id] = a;
+        f.run(id, "SHIFT " + a + " " + b);
+      } else {
+        waits_for[id] = a + b;
+        if (f.run(id, "TAKE " + a + " " + b + " 0").compare(0, 2, "*2") == 0) ++got;
+      }
+      collect();
+      size_t left = 0;
+      for (const char* name : {"a", "b", "c", "d"}) {
+        std::string length = f.run(97, std::string("STRLEN ") + name);
+        size_t bytes = std::stoul(length.substr(1));
+        left += bytes;
+        if (bytes == 0) continue;
+        for (const auto& [waiter, keys] : waits_for) CHECK(keys.find(name[0]) == std::string::npos);
+      }
+      REQUIRE(put == got + left);
+    }
+    CHECK(f.server.dispatcher().blocked_clients() == waits_for.size());
   }
 }
 
