@@ -50,7 +50,6 @@ class BlockedClients {
   uint64_t arrival(uint64_t client) const;  // 0: does not wait
   Sequence gate(uint64_t client) const;
   void forget(uint64_t client);
-  bool waits_for_keys(uint64_t client) const { return waiters_.count(client) != 0; }
 
   // --- commits ---
   bool empty() const { return waiters_.empty(); }

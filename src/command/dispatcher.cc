@@ -257,8 +257,9 @@ RunResult Dispatcher::Impl::run_admitted(const Command& command, const Need& nee
   if (client.blocked) blocked_.finish_run(client);
   for (const auto& [database, key] : touched_) watches_.written(database, key);
   RunResult result = is_exec ? finish_exec(context, exec) : context.result;
-  invocation.run_us = std::max<int64_t>(0, services_.clock.monotonic_us() - started_us);
-  count_run(command, started_us, out.unsent(out.end()).substr(static_cast<size_t>(start - out.begin())));
+  invocation.run_us = usec_since(started_us);
+  count_run(command, invocation.run_us,
+            out.unsent(out.end()).substr(static_cast<size_t>(start - out.begin())));
   end_reply(client, invocation, out, start, &result);
   if (result != RunResult::kDone) invocation.own_args();
   if (!tx_.events().empty() || !messages_.empty()) {
@@ -291,11 +292,14 @@ Dispatcher::Impl::Need Dispatcher::Impl::need_of(const Command& command, const C
   return need;
 }
 
-void Dispatcher::Impl::count_run(const Command& command, int64_t started_us, std::string_view reply) {
+int64_t Dispatcher::Impl::usec_since(int64_t started_us) const {
+  return std::max<int64_t>(0, services_.clock.monotonic_us() - started_us);
+}
+
+void Dispatcher::Impl::count_run(const Command& command, int64_t usec, std::string_view reply) {
   ++processed_;
   ++command.stats.calls;
-  command.stats.usec +=
-      static_cast<uint64_t>(std::max<int64_t>(0, services_.clock.monotonic_us() - started_us));
+  command.stats.usec += static_cast<uint64_t>(usec);
   if (reply.empty() || reply[0] != '-') return;
   ++command.stats.failed;
   count_error(reply);

@@ -82,7 +82,7 @@ class Dispatcher::Impl final : private CommitObserver {
     std::vector<Late> late;
     struct Ran {
       const Command* command;
-      int64_t started_us;
+      int64_t usec;
       std::string error;  // its reply, if that is one
     };
     std::vector<Ran> counts;  // for the statistics
@@ -100,7 +100,8 @@ class Dispatcher::Impl final : private CommitObserver {
   RunResult run_admitted(const Command& command, const Need& need, size_t admitted_bytes, ClientState& client,
                          Invocation& invocation, OutputBuffer& out);
   Need need_of(const Command& command, const ClientState& client, const Invocation& invocation) const;
-  void count_run(const Command& command, int64_t started_us, std::string_view reply);
+  void count_run(const Command& command, int64_t usec, std::string_view reply);
+  int64_t usec_since(int64_t started_us) const;
   static RunResult stand_by(Invocation& invocation);
   // kGo, or what run() has to do instead.
   Admission::Verdict admit(size_t bytes, bool frees, Invocation& invocation, std::string* error);

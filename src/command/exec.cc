@@ -108,13 +108,14 @@ void Dispatcher::Impl::run_queued(CommandContext& context, const QueuedCommand& 
   }
   std::string_view written = out.unsent(out.end()).substr(static_cast<size_t>(start - out.begin()));
   bool failed = !written.empty() && written[0] == '-';
-  exec->counts.push_back({queued.command, started_us, std::string(failed ? written : std::string_view())});
+  exec->counts.push_back(
+      {queued.command, usec_since(started_us), std::string(failed ? written : std::string_view())});
 }
 
 // The batch is committed: what is left are the commands that had to wait for that.
 RunResult Dispatcher::Impl::finish_exec(CommandContext& context, Exec& exec) {
   ClientState& client = context.client;
-  for (const Exec::Ran& ran : exec.counts) count_run(*ran.command, ran.started_us, ran.error);
+  for (const Exec::Ran& ran : exec.counts) count_run(*ran.command, ran.usec, ran.error);
   if (!client.multi) return RunResult::kDone;
   OutputBuffer& out = context.reply.out();
   auto tail = std::make_shared<ExecTail>();
@@ -173,7 +174,8 @@ bool Dispatcher::Impl::run_tail(const std::shared_ptr<ExecTail>& tail) {
     one.in_exec = true;
     late.command.command->run(one);
     tail->gate = std::max(tail->gate, invocation.gate);
-    count_run(*late.command.command, started_us, tail->collected.unsent(tail->collected.end()).substr(start));
+    count_run(*late.command.command, usec_since(started_us),
+              tail->collected.unsent(tail->collected.end()).substr(start));
     if (one.result == RunResult::kSuspended) return false;
   }
   tail->collected.append(std::string_view(tail->written).substr(tail->copied));

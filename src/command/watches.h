@@ -39,7 +39,6 @@ class Watches {
   void flushed(uint32_t database, int64_t now_ms);
   // The watched keys of a database.
   std::vector<std::string> keys_of(uint32_t database) const;
-  size_t keys() const { return watchers_.size(); }
 
  private:
   struct Watcher {
