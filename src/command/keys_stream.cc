@@ -34,12 +34,13 @@ KeyWalk::KeyWalk(DatabaseId database_id, std::string_view glob, int64_t now)
   end = whole ? begin + '\0' : prefix.empty() ? range.end : prefix_end(begin);
 }
 
-bool KeyWalk::accept(const LiveIterator& it, ReadContext& read, std::string_view* key, Record* record) {
+bool KeyWalk::accept(std::string_view engine_key, std::string_view value, ReadContext& read,
+                     std::string_view* key, Record* record) {
   DatabaseId id = 0;
-  bytes += it.key().size() + it.value().size();
-  if (!parse_metadata_key(it.key(), &id, key) || !decode_record(it.value(), record)) {
+  bytes += engine_key.size() + value.size();
+  if (!parse_metadata_key(engine_key, &id, key) || !decode_record(value, record)) {
     read.error =
-        Status::corruption("keyspace: the record of key '{}' cannot be understood", it.key().substr(1));
+        Status::corruption("keyspace: the record of key '{}' cannot be understood", engine_key.substr(1));
     return false;
   }
   return !record->expired(now_ms) && (match_all || glob_matches(pattern, *key, false, &steps));
@@ -61,7 +62,7 @@ RunResult KeysStream::step(ReadContext& read, OutputBuffer& out, size_t budget, 
        ++keys, it->next()) {
     std::string_view key;
     Record record;
-    if (walk_.accept(*it, read, &key, &record)) {
+    if (walk_.accept(it->key(), it->value(), read, &key, &record)) {
       if (counting_) {
         ++count_;
       } else {
@@ -103,7 +104,7 @@ RunResult RandomKeyStream::step(ReadContext& read, OutputBuffer& out, size_t, bo
   for (; it->valid() && keys < kKeysPerStep && !walk_.tired(); ++keys, it->next()) {
     std::string_view key;
     Record record;
-    if (walk_.accept(*it, read, &key, &record)) {
+    if (walk_.accept(it->key(), it->value(), read, &key, &record)) {
       reply.bulk(key);
       return RunResult::kDone;
     }

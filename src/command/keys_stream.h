@@ -26,9 +26,10 @@ struct KeyWalk {
   int64_t now_ms = 0;
 
   KeyWalk(DatabaseId database_id, std::string_view glob, int64_t now);
-  // What an iterator stands on, if it is a live key that matches. A record that cannot be understood sets
+  // True if what an iterator stands on is a live key that matches. A record that cannot be understood sets
   // read.error.
-  bool accept(const LiveIterator& it, ReadContext& read, std::string_view* key, Record* record);
+  bool accept(std::string_view engine_key, std::string_view value, ReadContext& read, std::string_view* key,
+              Record* record);
 
   // What the walk has cost in this slice: it ends when it has cost enough, about a millisecond.
   bool tired() const { return steps > kStepsMax || bytes > kBytesMax; }

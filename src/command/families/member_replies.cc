@@ -178,7 +178,9 @@ void reply_member_scan(CommandContext& context, Members& members, uint64_t curso
     bytes += walk.member().size() + walk.value().length;
     if (!read.misses.empty()) break;
   }
-  if (!read.misses.empty() && read.error.ok() && two_hashes && read.restarts >= kPatientRestarts) {
+  // Not inside EXEC: the misses are those of its other commands too.
+  if (!read.misses.empty() && read.error.ok() && two_hashes && read.restarts >= kPatientRestarts &&
+      !context.in_exec) {
     // The next call begins at the hash whose members are not all here.
     read.misses.clear();
     while (!page.empty() && page.back().hash == last_hash) page.pop_back();

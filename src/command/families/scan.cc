@@ -92,13 +92,13 @@ void run_scan(CommandContext& context) {
   std::vector<std::string> keys;
   std::string last;
   int64_t looked = 0;
-  std::unique_ptr<LiveIterator> it = context.engine()->new_iterator(read, at, walk.end);
+  std::unique_ptr<ElementIterator> it = context.tx.iterate(at, walk.end);
   it->seek_to_first();
   for (; it->valid() && looked < std::min(options.count, kScanKeysMax) && !walk.tired(); it->next()) {
     std::string_view key;
     Record record;
     ++looked;
-    bool accepted = walk.accept(*it, read, &key, &record);
+    bool accepted = walk.accept(it->key(), it->value(), read, &key, &record);
     if (!read.error.ok()) return;
     last.assign(key);
     if (accepted && (!options.by_type || equals_ignoring_case(options.type, value_type_name(record.type)))) {
@@ -107,7 +107,9 @@ void run_scan(CommandContext& context) {
   }
   IterState state = it->state();
   it.reset();
-  if (state == IterState::kMiss && looked > 0 && read.restarts >= kPatientRestarts && read.error.ok()) {
+  // Not inside EXEC: the misses are those of its other commands too.
+  if (state == IterState::kMiss && looked > 0 && read.restarts >= kPatientRestarts && read.error.ok() &&
+      !context.in_exec) {
     read.misses.clear();  // the next call begins there
   }
   if (read.faulted()) return;
@@ -130,14 +132,14 @@ void run_keys(CommandContext& context) {
   std::vector<std::string> keys;
   int looked = 0;
   size_t bytes = 0;
-  std::unique_ptr<LiveIterator> it = context.engine()->new_iterator(read, walk.begin, walk.end);
+  std::unique_ptr<ElementIterator> it = context.tx.iterate(walk.begin, walk.end);
   it->seek_to_first();
   // A reply that cannot be streamed is gathered at once.
   auto enough = [&] { return looked >= kPlainKeysMax || bytes >= kPlainBytesMax || walk.tired(); };
   for (; it->valid() && !(context.may_stream() && enough()); it->next(), ++looked) {
     std::string_view key;
     Record record;
-    if (walk.accept(*it, read, &key, &record)) {
+    if (walk.accept(it->key(), it->value(), read, &key, &record)) {
       keys.emplace_back(key);
       bytes += key.size();
     }
@@ -182,7 +184,7 @@ void run_randomkey(CommandContext& context) {
   KeyWalk walk(context.db(), "*", context.now_ms());
   ReadContext& read = context.tx.read();
   context.invocation.gate = context.engine()->last_sequence();
-  std::unique_ptr<LiveIterator> it = context.engine()->new_iterator(read, walk.begin, walk.end);
+  std::unique_ptr<ElementIterator> it = context.tx.iterate(walk.begin, walk.end);
   it->seek_to_last();
   if (!it->valid()) return context.reply.null();
   std::string last(it->key());
@@ -200,7 +202,7 @@ void run_randomkey(CommandContext& context) {
     }
     std::string_view key;
     Record record;
-    if (walk.accept(*it, read, &key, &record)) return context.reply.bulk(key);
+    if (walk.accept(it->key(), it->value(), read, &key, &record)) return context.reply.bulk(key);
     if (!read.error.ok()) return;
     it->next();
   }
