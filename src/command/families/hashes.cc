@@ -27,6 +27,13 @@ Hash open_hash(CommandContext& context, const Entry& entry) {
 
 // --- writing ---
 
+// Saves what was changed, which is an event, as is that nothing is left.
+void save_changed(CommandContext& context, Hash& hash, const char* event) {
+  hash.save();
+  context.notify(kEventHash, event, context.args[1]);
+  if (hash.empty()) context.notify(kEventGeneric, "del", context.args[1]);
+}
+
 // HSET and HMSET. False: an error was replied.
 bool set_fields(CommandContext& context, int64_t* added) {
   const auto& args = context.args;
@@ -44,7 +51,7 @@ bool set_fields(CommandContext& context, int64_t* added) {
   for (size_t i = 2; i < args.size(); i += 2) {
     if (hash.set(args[i], args[i + 1])) ++*added;
   }
-  hash.save();
+  save_changed(context, hash, "hset");
   return true;
 }
 
@@ -65,7 +72,7 @@ void run_hsetnx(CommandContext& context) {
   Hash hash = open_hash(context, entry);
   if (hash.has(field)) return context.reply.integer(0);
   hash.set(field, context.args[3]);
-  hash.save();
+  save_changed(context, hash, "hset");
   context.reply.integer(1);
 }
 
@@ -77,7 +84,7 @@ void run_hdel(CommandContext& context) {
   for (size_t i = 2; i < context.args.size() && !hash.empty(); ++i) {
     if (hash.remove(context.args[i])) ++removed;
   }
-  hash.save();
+  if (removed > 0) save_changed(context, hash, "hdel");
   context.reply.integer(removed);
 }
 
@@ -107,7 +114,7 @@ void run_hincrby(CommandContext& context) {
   IntegerText sum;
   format_integer(value, &sum);
   hash.set(field, sum.view);
-  hash.save();
+  save_changed(context, hash, "hincrby");
   context.reply.integer(value);
 }
 
@@ -128,7 +135,7 @@ void run_hincrbyfloat(CommandContext& context) {
   if (std::isnan(value) || std::isinf(value)) return context.reply.error(errors::kNanOrInfinity);
   text = format_long_double(value);
   hash.set(field, text);
-  hash.save();
+  save_changed(context, hash, "hincrbyfloat");
   context.reply.bulk(text);
 }
 

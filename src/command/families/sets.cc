@@ -35,6 +35,13 @@ Set open_set(CommandContext& context, std::string_view key, const Entry& entry) 
 
 // --- one set ---
 
+// Saves what was changed, which is an event, as is that nothing is left.
+void save_changed(CommandContext& context, std::string_view key, Set& set, const char* event) {
+  set.save();
+  context.notify(kEventSet, event, key);
+  if (set.empty()) context.notify(kEventGeneric, "del", key);
+}
+
 void run_sadd(CommandContext& context) {
   const auto& args = context.args;
   for (size_t i = 2; i < args.size(); ++i) {
@@ -47,7 +54,7 @@ void run_sadd(CommandContext& context) {
   for (size_t i = 2; i < args.size(); ++i) {
     if (set.add(args[i])) ++added;
   }
-  set.save();
+  if (added > 0) save_changed(context, args[1], set, "sadd");
   context.reply.integer(added);
 }
 
@@ -59,7 +66,7 @@ void run_srem(CommandContext& context) {
   for (size_t i = 2; i < context.args.size() && !set.empty(); ++i) {
     if (set.remove(context.args[i])) ++removed;
   }
-  set.save();
+  if (removed > 0) save_changed(context, context.args[1], set, "srem");
   context.reply.integer(removed);
 }
 
@@ -79,10 +86,9 @@ void run_smove(CommandContext& context) {
   Set source = open_set(context, from, source_entry);
   if (from == to) return context.reply.integer(source.has(member) ? 1 : 0);
   if (!source.remove(member)) return context.reply.integer(0);
-  source.save();
+  save_changed(context, from, source, "srem");
   Set target = open_set(context, to, target_entry);
-  target.add(member);
-  target.save();
+  if (target.add(member)) save_changed(context, to, target, "sadd");
   context.reply.integer(1);
 }
 
@@ -177,7 +183,7 @@ void pop_one(CommandContext& context, Set& set) {
     member.assign(walk.member());
   }
   set.remove(member);
-  set.save();
+  save_changed(context, context.args[1], set, "spop");
   context.reply.bulk(member);
 }
 
@@ -185,7 +191,7 @@ void pop_some(CommandContext& context, Set& set, uint64_t count) {
   if (count >= set.size()) {
     if (!reply_set(context, set)) return;
     set.clear();
-    return set.save();
+    return save_changed(context, context.args[1], set, "spop");
   }
   Random random(context.invocation.seed);
   std::vector<std::string> members = set.choose(count, random);
@@ -199,7 +205,7 @@ void pop_some(CommandContext& context, Set& set, uint64_t count) {
   }
   constexpr uint64_t kRenewedAt = 5;  // Redis's SPOP_MOVE_STRATEGY_MUL
   if (set.size() <= count / kRenewedAt) set.renew();
-  set.save();
+  save_changed(context, context.args[1], set, "spop");
 }
 
 void run_spop(CommandContext& context) {
@@ -262,8 +268,8 @@ SetAlgebra make_algebra(CommandContext& context, SetOperation operation, const O
   return SetAlgebra(operation, std::move(sources));
 }
 
-// The result as packed members, while it is at most `bytes_max` long and took at most `steps`. False when it
-// is more.
+// The result as packed members (null: only their count), while it is at most `bytes_max` long and took at
+// most `steps`. False when it is more.
 bool collect(CommandContext& context, SetOperation operation, const Operands& operands, uint64_t bytes_max,
              uint64_t steps, uint64_t count_max, Packed* members, uint64_t* count) {
   if (operands.nothing) return true;
@@ -271,9 +277,11 @@ bool collect(CommandContext& context, SetOperation operation, const Operands& op
   algebra.seek(0, "");
   SetAlgebra::Result result = SetAlgebra::Result::kFound;
   while (*count < count_max && (result = algebra.next(&steps)) == SetAlgebra::Result::kFound) {
-    members->append(algebra.member());
     ++*count;
-    if (members->size() > bytes_max || context.tx.read().faulted()) break;
+    if (context.tx.read().faulted()) break;
+    if (members == nullptr) continue;
+    members->append(algebra.member());
+    if (members->size() > bytes_max) break;
   }
   if (algebra.damaged()) {
     context.tx.fail(Status::corruption("keyspace: an element of a set cannot be understood"));
@@ -321,7 +329,7 @@ void run_sdiff(CommandContext& context) {
   reply_result(context, SetOperation::kDifference);
 }
 
-void store_result(CommandContext& context, SetOperation operation) {
+void store_result(CommandContext& context, SetOperation operation, const char* event) {
   Operands operands;
   if (!find_operands(context, operation, 2, context.args.size(), &operands)) return;
   std::string_view key = context.args[1];
@@ -334,23 +342,24 @@ void store_result(CommandContext& context, SetOperation operation) {
   }
   if (count == 0) {
     context.tx.remove(context.db(), key, target);
+    if (target.exists) context.notify(kEventGeneric, "del", key);
     return context.reply.integer(0);
   }
-  target.exists = false;  // whatever it was, it goes
-  Set set = open_set(context, key, target);
+  Set set = open_set(context, key, Entry());
+  set.replaces(target);
   std::string_view member;
   for (size_t at = 0; result.read(&at, &member);) set.add_new(member);
-  set.save();
+  save_changed(context, key, set, event);
   context.reply.integer(static_cast<int64_t>(count));
 }
 void run_sinterstore(CommandContext& context) {
-  store_result(context, SetOperation::kIntersection);
+  store_result(context, SetOperation::kIntersection, "sinterstore");
 }
 void run_sunionstore(CommandContext& context) {
-  store_result(context, SetOperation::kUnion);
+  store_result(context, SetOperation::kUnion, "sunionstore");
 }
 void run_sdiffstore(CommandContext& context) {
-  store_result(context, SetOperation::kDifference);
+  store_result(context, SetOperation::kDifference, "sdiffstore");
 }
 
 void run_sintercard(CommandContext& context) {
@@ -370,10 +379,9 @@ void run_sintercard(CommandContext& context) {
   if (!find_operands(context, SetOperation::kIntersection, 2, behind, &operands)) return;
   uint64_t count_max = limit == 0 ? UINT64_MAX : static_cast<uint64_t>(limit);
   bool streams = context.may_stream();
-  Packed ignored;
   uint64_t count = 0;
-  if (!collect(context, SetOperation::kIntersection, operands, streams ? kPlainBytes : UINT64_MAX,
-               streams ? kPlainSteps : UINT64_MAX, count_max, &ignored, &count)) {
+  if (!collect(context, SetOperation::kIntersection, operands, UINT64_MAX, streams ? kPlainSteps : UINT64_MAX,
+               count_max, nullptr, &count)) {
     return stream_result(context, SetOperation::kIntersection, operands, SetStream::Answer::kCount,
                          count_max);
   }

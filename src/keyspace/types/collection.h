@@ -29,6 +29,9 @@ class Collection {
   const Record& record() const { return record_; }
   Transaction& tx() { return tx_; }
 
+  // For a collection opened as empty under a key that holds something else, whatever it is: save() replaces
+  // it.
+  void replaces(const Entry& old) { old_ = old; }
   // Puts the record; removes the key when nothing is left; does nothing when nothing was changed. The last
   // call.
   void save();
