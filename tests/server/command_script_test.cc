@@ -45,6 +45,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "command/numbers.h"
@@ -319,12 +320,13 @@ struct Step {
   std::string prompt;
   std::string command;
   std::string expected;
-  size_t line = 0;
+  size_t line = 0;  // of the command, from 1 on
+  size_t end = 0;   // lines up to and with the reply
 };
 
 // The elements of a whole SCAN, HSCAN ..., as one array reply. `before` and `options` stand around the
-// cursor. Every cursor is asked twice and must answer the same,
-// only that behind missing blocks a page may end early.
+// cursor. Every cursor is asked twice and must answer the same, only that behind missing blocks a page may
+// end early.
 std::string walk(Target& target, const std::vector<std::string>& before,
                  const std::vector<std::string>& options) {
   std::string elements;
@@ -342,7 +344,8 @@ std::string walk(Target& target, const std::vector<std::string>& before,
     cursor = reply.substr(digits, keys - 2 - digits);
     size_t first = reply.find("\r\n", keys) + 2;
     std::string_view shown = std::string_view(reply).substr(first);
-    std::string_view shown_again = std::string_view(again).substr(again.find("\r\n", reply_end(again, 4)) + 2);
+    std::string_view shown_again =
+        std::string_view(again).substr(again.find("\r\n", reply_end(again, 4)) + 2);
     if (target.is_varve() && !shown.starts_with(shown_again) && !shown_again.starts_with(shown))
       return "-asked twice, answered twice\r\n";
     count += std::stoull(reply.substr(keys + 1));
@@ -369,6 +372,18 @@ void fill(Target& target, const std::vector<std::string>& words) {
   target.run(1, args);
 }
 
+bool walks(const Step& step) {
+  return step.prompt == "scan" || step.prompt == "walk";
+}
+
+// A reply as the script has it.
+std::string shown(const Step& step, std::string_view reply) {
+  if (reply.empty()) return "(no reply)";
+  if (step.prompt == "count") return std::string(reply.substr(0, reply.find('\r')));
+  size_t at = 0;
+  return printed(reply, &at, step.prompt == "sorted" || walks(step));
+}
+
 // Runs one step; nothing when it has no reply to compare.
 std::optional<std::string> run_step(Target& target, const Step& step) {
   if (step.prompt == "wait") return target.wait_ms(std::stoll(step.command)), std::nullopt;
@@ -381,8 +396,7 @@ std::optional<std::string> run_step(Target& target, const Step& step) {
   auto asks_for = [&](const char* word) {
     return step.prompt == word || step.prompt == fmt::format("{} {}", client, word);
   };
-  bool walks = step.prompt == "scan" || step.prompt == "walk";
-  std::vector<std::string> words = split_words(walks ? step.prompt + " " + step.command : step.command);
+  std::vector<std::string> words = split_words(walks(step) ? step.prompt + " " + step.command : step.command);
   for (std::string& word : words) {
     if (word.size() > 3 && word.compare(0, 3, "$id") == 0) word = target.id_of(std::stoull(word.substr(3)));
   }
@@ -391,22 +405,29 @@ std::optional<std::string> run_step(Target& target, const Step& step) {
   if (asks_for("sends")) return target.send(client, words), std::nullopt;
   std::string reply = asks_for("reads") ? target.receive(client, step.expected != "(no reply)")
                                         : answer(target, client, words);
-  if (reply.empty()) return "(no reply)";
-  if (step.prompt == "count") return reply.substr(0, reply.find('\r'));
-  size_t at = 0;
-  return printed(reply, &at, step.prompt == "sorted" || walks);
+  return shown(step, reply);
 }
 
-// Runs a script; returns how many replies were wrong. `rewritten` gets the script with the replies that came.
-int run_file(Target& target, const std::filesystem::path& path, const std::string& how,
-             std::string* rewritten) {
-  std::ifstream in(path);
+struct Way {
+  const char* name;
+  InProcessOptions options;
+  size_t in_exec = 0;                     // up to so many commands share an EXEC
+  std::vector<std::string> scripts = {};  // all if empty
+};
+
+// The steps of a script, each with the line it stands in; and its other lines.
+struct Script {
   std::vector<std::string> lines;
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  int wrong = 0;
+  std::vector<Step> steps;
+};
+
+Script read_script(const std::filesystem::path& path) {
+  Script script;
+  std::ifstream in(path);
+  for (std::string line; std::getline(in, line);) script.lines.push_back(line);
+  const std::vector<std::string>& lines = script.lines;
   for (size_t i = 0; i < lines.size();) {
     Step step;
-    *rewritten += lines[i] + "\n";
     if (!split_prompt(lines[i], &step.prompt, &step.command)) {
       ++i;
       continue;
@@ -418,20 +439,88 @@ int run_file(Target& target, const std::filesystem::path& path, const std::strin
          ++i) {
       step.expected += (step.expected.empty() ? "" : "\n") + lines[i];
     }
-    std::optional<std::string> got = run_step(target, step);
-    if (got || !step.expected.empty()) *rewritten += got.value_or(step.expected) + "\n";
-    if (!got || *got == step.expected) continue;
-    ++wrong;
-    fmt::print(stderr, "{}:{} ({}): {}\n  expected {}\n  got      {}\n", path.filename().string(), step.line,
-               how, step.command, step.expected, *got);
+    step.end = i;
+    script.steps.push_back(std::move(step));
   }
-  return wrong;
+  return script;
 }
 
-struct Way {
-  const char* name;
-  InProcessOptions options;
-};
+// --- inside MULTI ---
+
+// Commands about keys, of the first client.
+bool may_be_queued(const Step& step) {
+  static const std::set<std::string> others = {"HELLO", "CLIENT", "CONFIG", "COMMAND", "DEBUG",
+                                               "INFO",  "SELECT", "RESET",  "MULTI",   "EXEC"};
+  if (step.prompt != "" && step.prompt != "sorted" && step.prompt != "count") return false;
+  std::vector<std::string> words = split_words(step.command);
+  if (words.empty() || words[0] == "walk" || others.contains(words[0])) return false;
+  bool counts = words[0] == "OBJECT" && words.size() > 1 && words[1] == "REFCOUNT";
+  return !counts;  // Redis counts one more of what is queued
+}
+
+// Runs so many steps from `first` on as one EXEC; their replies, of at least one. A command that is not even
+// queued is the last of them, and runs by itself.
+std::vector<std::string> run_exec(Target& target, const std::vector<Step>& steps, size_t first,
+                                  size_t count) {
+  std::string refusal;
+  size_t queued = 0;
+  target.run(1, {"MULTI"});
+  for (; queued < count && refusal.empty(); ++queued) {
+    std::string reply = target.run(1, split_words(steps[first + queued].command));
+    if (reply != "+QUEUED\r\n") refusal = shown(steps[first + queued], reply);
+  }
+  std::vector<std::string> replies;
+  if (!refusal.empty()) {
+    target.run(1, {"DISCARD"});
+    if (--queued > 0) replies = run_exec(target, steps, first, queued);
+    replies.push_back(refusal);
+    return replies;
+  }
+  std::string reply = target.run(1, {"EXEC"});
+  size_t at = reply.find("\r\n") + 2;
+  for (size_t i = 0; i < queued && at < reply.size(); ++i) {
+    size_t end = reply_end(reply, at);
+    if (end == std::string::npos) break;
+    replies.push_back(shown(steps[first + i], std::string_view(reply).substr(at, end - at)));
+    at = end;
+  }
+  replies.resize(queued, "(nothing from EXEC: " + reply.substr(0, 100) + ")");
+  return replies;
+}
+
+// Runs a script; returns how many replies were wrong. `rewritten` gets the script with the replies that came.
+int run_file(Target& target, const std::filesystem::path& path, const Way& way, std::string* rewritten) {
+  Script script = read_script(path);
+  const std::vector<Step>& steps = script.steps;
+  int wrong = 0;
+  size_t copied = 0;
+  auto copy_lines = [&](size_t end) {
+    for (; copied < end; ++copied) *rewritten += script.lines[copied] + "\n";
+  };
+  for (size_t i = 0; i < steps.size();) {
+    size_t together = 0;
+    while (together < way.in_exec && i + together < steps.size() && may_be_queued(steps[i + together]))
+      ++together;
+    std::vector<std::optional<std::string>> replies;
+    if (together > 0) {
+      for (std::string& reply : run_exec(target, steps, i, together)) replies.emplace_back(std::move(reply));
+    } else {
+      replies.push_back(run_step(target, steps[i]));
+    }
+    for (const std::optional<std::string>& got : replies) {
+      const Step& step = steps[i++];
+      copy_lines(step.line);
+      copied = step.end;
+      if (got || !step.expected.empty()) *rewritten += got.value_or(step.expected) + "\n";
+      if (!got || *got == step.expected) continue;
+      ++wrong;
+      fmt::print(stderr, "{}:{} ({}): {}\n  expected {}\n  got      {}\n", path.filename().string(),
+                 step.line, way.name, step.command, step.expected, *got);
+    }
+  }
+  copy_lines(script.lines.size());
+  return wrong;
+}
 
 int run_all(const std::function<std::unique_ptr<Target>(const Way&)>& make, const std::vector<Way>& ways,
             bool rewrite) {
@@ -443,9 +532,12 @@ int run_all(const std::function<std::unique_ptr<Target>(const Way&)>& make, cons
   std::sort(files.begin(), files.end());
   for (const auto& file : files) {
     for (const Way& way : ways) {
+      const std::vector<std::string>& only = way.scripts;
+      bool runs = only.empty() || std::find(only.begin(), only.end(), file.filename()) != only.end();
+      if (!runs) continue;
       std::unique_ptr<Target> target = make(way);
       std::string rewritten;
-      wrong += run_file(*target, file, way.name, &rewritten);
+      wrong += run_file(*target, file, way, &rewritten);
       if (rewrite) std::ofstream(file, std::ios::trunc) << rewritten;
     }
   }
@@ -466,14 +558,23 @@ int main(int argc, char** argv) {
   }
   const char* rewrite_text = std::getenv("VARVE_REWRITE");
   bool rewrite = rewrite_text != nullptr && *rewrite_text != '\0';
+  const std::vector<std::string> data = {"hashes.txt", "keys.txt", "sets.txt", "strings.txt"};
   if (port != 0) {
     auto connect = [&](const Way&) { return std::make_unique<SocketTarget>(host, port); };
-    return run_all(connect, {{"a real server", {}}}, rewrite) == 0 ? 0 : 1;
+    std::vector<Way> ways = {{"a real server", {}}, {"a real server, inside MULTI", {}, 7, data}};
+    if (rewrite) ways.resize(1);
+    return run_all(connect, ways, rewrite) == 0 ? 0 : 1;
   }
   std::vector<Way> ways = {
       {"in memory", {}},
       {"in tables, blocks missing at random", {.seed = 7, .random_miss_one_in = 2, .flush_often = true}},
       {"in tables, hardly any cache", {.seed = 11, .block_cache_size = 0, .flush_often = true}},
+      {"each inside MULTI", {}, 1, data},
+      {"some together inside MULTI", {}, 7, data},
+      {"inside MULTI, blocks missing at random",
+       {.seed = 13, .random_miss_one_in = 2, .flush_often = true},
+       4,
+       data},
   };
   if (rewrite) ways.resize(1);
   auto make = [](const Way& way) { return std::make_unique<LocalTarget>(way.options); };
