@@ -195,12 +195,15 @@ class Actor:
                      or self.chance.random() < 0.1]
             client.ok("SELECT", database)
             values = client.pipeline([("MGET", *group) for group in groups])
+            values = {key: value for group, some in zip(groups, values) for key, value in zip(group, some)}
+            large = [key for key in names if key[:2] in READS]
+            for key, value in zip(large, client.pipeline([(READS[key[:2]][0], key) for key in large])):
+                values[key] = READS[key[:2]][1](value)
             times = dict(zip(timed, client.pipeline([("PEXPIRETIME", key) for key in timed])))
-            for group, some in zip(groups, values):
-                for key, value in zip(group, some):
-                    at = times.get(key, -1)
-                    if value is not None and at != -2:
-                        found[database, key] = (value, max(at, 0))
+            for key, value in values.items():
+                at = times.get(key, -1)
+                if value is not None and at != -2:
+                    found[database, key] = (value, max(at, 0))
         return found
 
     def look(self, port, full):
@@ -311,7 +314,19 @@ def agrees(cell, found, asked, got):
 
 # ------------------------------------------------------------------------------------------------------------- families
 
-KINDS = (b"s", b"n", b"e")  # strings, numbers, keys that expire soon
+KINDS = (b"s", b"n", b"e", b"h", b"m")  # strings, numbers, keys that expire soon, hashes, sets
+MEMBERS = 60  # names of fields and members
+
+
+def as_hash(reply):
+    return dict(zip(reply[::2], reply[1::2])) or None
+
+
+def as_set(reply):
+    return frozenset(reply) or None
+
+
+READS = {b"h:": ("HGETALL", as_hash), b"m:": ("SMEMBERS", as_set)}  # how a key that is no string is read whole
 
 
 def bulk_key(number):
@@ -454,6 +469,69 @@ def family_brief(a):
         a.do(("GET", key), Either(old[1], old[0], None) if old else None)
 
 
+def member(a):
+    return b"member:%02d" % a.chance.randrange(MEMBERS)
+
+
+def family_hash(a):
+    key, field = a.hot(b"h"), member(a)
+    value, at = a.get(key) or ({}, 0)
+    kind = a.chance.random()
+    if kind < 0.4:
+        changed = {member(a): a.value() for _ in range(a.chance.choice([1, 1, 2, 20]))}
+        words = [w for pair in changed.items() for w in pair]
+        a.change(("HSET", key, *words), len(changed.keys() - value.keys()), (key, ({**value, **changed}, at)))
+    elif kind < 0.6:
+        left = {f: v for f, v in value.items() if f != field}
+        a.change(("HDEL", key, field), len(value) - len(left), *([(key, (left, at) if left else None)] if value else []))
+    elif kind < 0.7:
+        number = int(value.get(b"number", 0)) + 7
+        a.change(("HINCRBY", key, b"number", 7), number, (key, ({**value, b"number": b"%d" % number}, at)))
+    elif kind < 0.8:
+        a.do(("HLEN", key), len(value))
+    else:
+        a.do(("HMGET", key, field, b"number"), [value.get(field), value.get(b"number")])
+
+
+def family_members(a):
+    key, one = a.hot(b"m"), member(a)
+    value, at = a.get(key) or (frozenset(), 0)
+    kind = a.chance.random()
+    if kind < 0.4:
+        some = {member(a) for _ in range(a.chance.choice([1, 1, 2, 20]))}
+        a.change(("SADD", key, *sorted(some)), len(some - value), (key, (value | some, at)))
+    elif kind < 0.6:
+        left = value - {one}
+        a.change(("SREM", key, one), len(value) - len(left), *([(key, (left, at) if left else None)] if value else []))
+    elif kind < 0.7:
+        goal = a.hot(b"m")
+        other, until = a.get(goal) or (frozenset(), 0)
+        if goal == key or one not in value:
+            return a.do(("SMOVE", key, goal, one), 1 if one in value else 0)
+        left = value - {one}
+        a.change(("SMOVE", key, goal, one), 1, (key, (left, at) if left else None), (goal, (other | {one}, until)))
+    elif kind < 0.8:
+        goal, other = a.hot(b"m"), a.hot(b"m")
+        both = value | (a.get(other) or (frozenset(),))[0]
+        changes = [(goal, (both, 0) if both else None)] if both or a.get(goal) else []
+        a.change(("SUNIONSTORE", goal, key, other), len(both), *changes)
+    else:
+        a.do(("SMISMEMBER", key, one, b"none"), [1 if one in value else 0, 0])
+
+
+def family_exec(a):
+    """Several writes as one: after a crash all of them are there, or none."""
+    keys = sorted({a.hot() for _ in range(3)})
+    field, value = member(a), a.value()
+    key = a.hot(b"h")
+    fields, at = a.get(key) or ({}, 0)
+    a.do(("MULTI",), "OK")
+    for words in [*(("SET", k, value) for k in keys), ("HSET", key, field, value), ("DEL", keys[0])]:
+        a.do(words, "QUEUED")
+    a.change(("EXEC",), [*["OK"] * len(keys), 0 if field in fields else 1, 1], (keys[0], None),
+             *[(k, (value, 0)) for k in keys[1:]], (key, ({**fields, field: value}, at)))
+
+
 def family_bulk(a):
     """Write-once keys that make tables: they fill the tree and are looked for much later."""
     if a.database != a.databases[0]:
@@ -500,5 +578,6 @@ def family_database(a):
 
 FAMILIES = [("set", family_set), ("mset", family_mset), ("number", family_number), ("append", family_append),
             ("read", family_read), ("delete", family_delete), ("rename", family_rename), ("expiry", family_expiry),
-            ("brief", family_brief), ("bulk", family_bulk), ("peek", family_peek), ("database", family_database)]
-WEIGHTS = [12, 10, 8, 6, 8, 6, 6, 6, 5, 30, 3, 1]
+            ("brief", family_brief), ("bulk", family_bulk), ("peek", family_peek), ("database", family_database),
+            ("hash", family_hash), ("members", family_members), ("exec", family_exec)]
+WEIGHTS = [12, 10, 8, 6, 8, 6, 6, 6, 5, 30, 3, 1, 10, 10, 4]

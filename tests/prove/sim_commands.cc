@@ -3,13 +3,38 @@
 #include <fmt/format.h>
 
 #include <cctype>
+#include <cstdlib>
 
 namespace varve::prove {
 
 std::string Draw::key() {
+  if (random.one_in(40)) return random.one_in(2) ? hash_key() : set_key();
   // A few hot keys, and a shared prefix as real keys have.
   uint64_t n = random.one_in(3) ? random.below(options.hot_keys) : random.below(options.keys);
   return fmt::format("key:{:05}", n);
+}
+
+std::string Draw::hash_key() {
+  return random.one_in(40) ? set_key() : fmt::format("hash:{}", random.below(1 + options.keys / 12));
+}
+
+std::string Draw::set_key() {
+  return random.one_in(40) ? key() : fmt::format("set:{}", random.below(1 + options.keys / 12));
+}
+
+std::string Draw::any_key() {
+  uint64_t kind = random.below(4);
+  return kind == 0 ? hash_key() : kind == 1 ? set_key() : key();
+}
+
+std::string Draw::field() {
+  uint64_t n = random.below(options.fields);
+  if (n % 3 == 0) return std::to_string(n);
+  return fmt::format("field:{}{}", n, std::string(n % 16 == 1 ? 100 : 0, '.'));
+}
+
+std::string Draw::member(std::string_view set) {
+  return set.back() % 2 == 0 && !random.one_in(400) ? std::to_string(random.below(options.fields)) : field();
 }
 
 std::string Draw::number_key() {
@@ -40,9 +65,12 @@ const std::vector<CommandRow>& all_commands() {
   static const std::vector<CommandRow> rows = [] {
     std::vector<CommandRow> all;
     add_string_rows(&all);
+    add_hash_rows(&all);
+    add_set_rows(&all);
     add_key_rows(&all);
     add_scan_rows(&all);
     add_connection_rows(&all);
+    add_transaction_rows(&all);
     return all;
   }();
   return rows;
@@ -56,6 +84,19 @@ const CommandRow* find_command(std::string_view name) {
   }();
   auto at = by_name.find(name);
   return at == by_name.end() ? nullptr : at->second;
+}
+
+Arguments draw_member_scan(Draw& draw, const char* name, const std::string& key) {
+  Arguments args = {name, key,
+                    draw.random.one_in(2) ? "0" : std::to_string(draw.random.below(uint64_t{1} << 32))};
+  if (draw.random.one_in(2)) args.insert(args.end(), {"COUNT", std::to_string(1 + draw.random.below(400))});
+  return args;
+}
+
+bool may_be_queued(const CommandRow& row) {
+  std::string_view family = row.family;
+  return family == "strings" || family == "hashes" || family == "sets" || family == "keys" ||
+         family == "scan" || family == "databases";
 }
 
 bool parse_number(std::string_view text, int64_t* value) {
@@ -80,6 +121,21 @@ bool is_integer(std::string_view text) {
     if (c < '0' || c > '9') return false;
   }
   return digits[0] != '0' || text == "0";
+}
+
+bool add_quarters(const std::string* old, const std::string& by, std::string* sum) {
+  long double value = 0;
+  if (old != nullptr) {
+    char* end = nullptr;
+    value = std::strtold(old->c_str(), &end);
+    if (old->empty() || end != old->c_str() + old->size() || old->size() > 30) return false;
+  }
+  value += std::strtold(by.c_str(), nullptr);
+  *sum = fmt::format("{:.17f}", value);
+  sum->erase(sum->find_last_not_of('0') + 1);
+  if (sum->back() == '.') sum->pop_back();
+  if (*sum == "-0") *sum = "0";
+  return true;
 }
 
 bool same_word(std::string_view text, std::string_view upper) {

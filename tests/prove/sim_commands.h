@@ -22,6 +22,7 @@ struct DrawOptions {
   uint64_t large_one_in = 0;  // values of 4 KiB and more: kept in segments (0: none)
   uint64_t huge_one_in = 0;   // values above 1 MiB: replies are streamed (0: none)
   uint64_t value_size = 40;
+  uint64_t fields = 40;   // names fields are drawn from
   int64_t expire_ms = 0;  // expiries are up to so far away (0: none)
 };
 
@@ -34,7 +35,12 @@ class Draw {
   const DrawOptions& options;
 
   std::string key();
-  std::string number_key();  // one that INCR and its like get along with
+  std::string hash_key();
+  std::string set_key();
+  std::string any_key();                     // of any of these kinds
+  std::string field();                       // of a hash
+  std::string member(std::string_view set);  // some sets hold integers only
+  std::string number_key();                  // one that INCR and its like get along with
   std::string value();
   std::string value_of(uint64_t size);
   std::string integer();
@@ -63,6 +69,9 @@ struct CommandRow {
 };
 
 void add_string_rows(std::vector<CommandRow>* rows);
+void add_hash_rows(std::vector<CommandRow>* rows);
+void add_set_rows(std::vector<CommandRow>* rows);
+void add_transaction_rows(std::vector<CommandRow>* rows);
 void add_key_rows(std::vector<CommandRow>* rows);
 void add_scan_rows(std::vector<CommandRow>* rows);
 void add_connection_rows(std::vector<CommandRow>* rows);
@@ -73,9 +82,17 @@ const CommandRow* find_command(std::string_view name);
 
 // --- what rows share ---
 
+// HSCAN or SSCAN from the start or from anywhere.
+Arguments draw_member_scan(Draw& draw, const char* name, const std::string& key);
+// May EXEC run it? What is not about keys runs behind the others there.
+bool may_be_queued(const CommandRow& row);
+
 bool parse_number(std::string_view text, int64_t* value);
 // Redis's integer texts only.
 bool is_integer(std::string_view text);
+// A number with a fraction of quarters, exact in binary and short in decimal, added to another (null: to 0).
+// False: the other is no number.
+bool add_quarters(const std::string* old, const std::string& by, std::string* sum);
 bool same_word(std::string_view text, std::string_view upper);
 
 }  // namespace varve::prove

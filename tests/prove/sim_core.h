@@ -21,6 +21,10 @@ class World::SimHost final : public Host {
   uint64_t max_bulk() const override { return 512 << 20; }
   std::vector<const ClientState*> clients() override;
   bool kill_client(uint64_t) override { return false; }
+  ClientState* client(uint64_t id) override;
+  void push(uint64_t id, Sequence gate, const PushMessage& message) override;
+  bool run_again(uint64_t id) override;
+  void wake(uint64_t id) override;
   std::string info(const std::vector<std::string>&) override { return "\r\n"; }
   void shutdown(bool, bool) override {}
   void checkpoint(std::function<void(Status)> done) override;

@@ -88,20 +88,36 @@ uint64_t Generator::bytes() {
   return random_.one_in(2) ? 1 + random_.below(8) : 1 + random_.below(2000);
 }
 
-Action Generator::send(uint32_t client) {
-  const auto& rows = all_commands();
+const CommandRow& Generator::row() {
   const auto& weights = world_.options().weights;
   uint64_t at = random_.below(total_weight_);
   size_t i = 0;
   for (; at >= static_cast<uint64_t>(weights[i]); ++i) at -= static_cast<uint64_t>(weights[i]);
+  return all_commands()[i];
+}
+
+// As World::send_transaction() takes it.
+Arguments Generator::transaction() {
+  Arguments args = {"EXEC"};
+  for (uint64_t n = draw_.some(); n > 0; --n) {
+    const CommandRow& queued = row();
+    if (!may_be_queued(queued)) continue;
+    Arguments words = queued.draw(draw_);
+    args.push_back(std::to_string(words.size()));
+    args.insert(args.end(), words.begin(), words.end());
+  }
+  return args;
+}
+
+Action Generator::send(uint32_t client) {
   draw_.now_ms = world_.now_ms();
+  const CommandRow& drawn = row();
+  Arguments args = drawn.name == std::string_view("EXEC") ? transaction() : drawn.draw(draw_);
   bool as_line = world_.options().has("inline") && random_.one_in(8);
-  Action action = {
-      .kind = Action::Kind::kSend, .client = client, .a = as_line ? 1u : 0u, .args = rows[i].draw(draw_)};
   size_t bytes = 0;
-  for (const std::string& arg : action.args) bytes += arg.size();
+  for (const std::string& arg : args) bytes += arg.size();
   large_sent_ = bytes > kLarge;
-  return action;
+  return {.kind = Action::Kind::kSend, .client = client, .a = as_line ? 1u : 0u, .args = std::move(args)};
 }
 
 }  // namespace varve::prove

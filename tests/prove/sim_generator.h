@@ -15,6 +15,8 @@ class Generator {
  private:
   Action any();
   Action send(uint32_t client);
+  const CommandRow& row();
+  Arguments transaction();
   uint64_t bytes();
   void plan_life();
 

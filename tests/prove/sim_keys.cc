@@ -10,7 +10,7 @@ namespace {
 
 Arguments draw_keys(Draw& draw, const char* name) {
   Arguments args = {name};
-  for (uint64_t n = draw.some(); n > 0; --n) args.push_back(draw.key());
+  for (uint64_t n = draw.some(); n > 0; --n) args.push_back(draw.any_key());
   return args;
 }
 
@@ -31,7 +31,9 @@ void run_exists(ModelRun& run) {
 }
 
 void run_type(ModelRun& run) {
-  run.simple(run.find(run.args[1]) ? "string" : "none");
+  static constexpr const char* kNames[] = {"string", "hash", "set"};
+  const Slot* slot = run.find(run.args[1]);
+  run.simple(slot ? kNames[static_cast<size_t>(slot->type)] : "none");
 }
 
 // --- expiry ---
@@ -40,10 +42,15 @@ Arguments draw_expire(Draw& draw, const char* name, bool seconds, bool absolute)
   int64_t n = draw.away_ms() * (draw.random.one_in(20) ? -1 : 1);
   if (absolute) n += draw.now_ms;
   if (seconds) n = n / 1000 + 1;
-  Arguments args = {name, draw.key(), std::to_string(n)};
+  Arguments args = {name, draw.any_key(), std::to_string(n)};
   static constexpr const char* kConditions[] = {"NX", "XX", "GT", "LT"};
   if (draw.random.one_in(4)) args.push_back(kConditions[draw.random.below(4)]);
   return args;
+}
+
+void set_expiry(ModelRun& run, Slot slot, int64_t expire_ms) {
+  slot.expire_ms = expire_ms;
+  run.place(run.args[1], std::move(slot));
 }
 
 void run_expire(ModelRun& run) {
@@ -65,7 +72,7 @@ void run_expire(ModelRun& run) {
   if (when <= run.now_ms)
     run.erase(run.args[1]);
   else if (when != now)
-    run.put(run.args[1], slot->value, when);
+    set_expiry(run, *slot, when);
   run.integer(1);
 }
 
@@ -83,7 +90,7 @@ void run_ttl(ModelRun& run) {
 void run_persist(ModelRun& run) {
   const Slot* slot = run.find(run.args[1]);
   if (!slot || slot->expire_ms == 0) return run.integer(0);
-  run.put(run.args[1], slot->value, 0);
+  set_expiry(run, *slot, 0);
   run.integer(1);
 }
 
@@ -100,7 +107,7 @@ void run_rename(ModelRun& run) {
   if (from != to) {
     Slot moved = *source;
     run.erase(from);
-    run.put(to, moved.value, moved.expire_ms);
+    run.place(to, std::move(moved));
   }
   only_if_free ? run.integer(1) : run.ok();
 }
@@ -119,7 +126,7 @@ void run_copy(ModelRun& run) {
   if (!source) return run.integer(0);
   if (run.find(db, run.args[2]) && !replace) return run.integer(0);
   Slot copy = *source;
-  run.model.put(db, run.args[2], copy.value, copy.expire_ms, run.now_ms);
+  run.model.place(db, run.args[2], std::move(copy), run.now_ms);
   run.integer(1);
 }
 
@@ -130,7 +137,7 @@ void run_move(ModelRun& run) {
   if (!source || run.find(db, run.args[1])) return run.integer(0);
   Slot moved = *source;
   run.erase(run.args[1]);
-  run.model.put(db, run.args[1], moved.value, moved.expire_ms, run.now_ms);
+  run.model.place(db, run.args[1], std::move(moved), run.now_ms);
   run.integer(1);
 }
 
@@ -182,7 +189,7 @@ void add_key_rows(std::vector<CommandRow>* rows) {
   add(
       "DEL", 12,
       [](D d) {
-        return d.random.one_in(2) ? Arguments{"DEL", d.key()} : draw_keys(d, "DEL");
+        return d.random.one_in(2) ? Arguments{"DEL", d.any_key()} : draw_keys(d, "DEL");
       },
       run_del);
   add(
@@ -194,7 +201,7 @@ void add_key_rows(std::vector<CommandRow>* rows) {
   add(
       "TYPE", 3,
       [](D d) {
-        return Arguments{"TYPE", d.key()};
+        return Arguments{"TYPE", d.any_key()};
       },
       run_type);
   add(
@@ -208,49 +215,49 @@ void add_key_rows(std::vector<CommandRow>* rows) {
   add(
       "TTL", 2,
       [](D d) {
-        return Arguments{"TTL", d.key()};
+        return Arguments{"TTL", d.any_key()};
       },
       run_ttl);
   add(
       "PTTL", 3,
       [](D d) {
-        return Arguments{"PTTL", d.key()};
+        return Arguments{"PTTL", d.any_key()};
       },
       run_ttl);
   add(
       "EXPIRETIME", 1,
       [](D d) {
-        return Arguments{"EXPIRETIME", d.key()};
+        return Arguments{"EXPIRETIME", d.any_key()};
       },
       run_ttl);
   add(
       "PEXPIRETIME", 2,
       [](D d) {
-        return Arguments{"PEXPIRETIME", d.key()};
+        return Arguments{"PEXPIRETIME", d.any_key()};
       },
       run_ttl);
   add(
       "PERSIST", 2,
       [](D d) {
-        return Arguments{"PERSIST", d.key()};
+        return Arguments{"PERSIST", d.any_key()};
       },
       run_persist, "expiry");
   add(
       "RENAME", 6,
       [](D d) {
-        return Arguments{"RENAME", d.key(), d.key()};
+        return Arguments{"RENAME", d.any_key(), d.any_key()};
       },
       run_rename, "multi-key");
   add(
       "RENAMENX", 3,
       [](D d) {
-        return Arguments{"RENAMENX", d.key(), d.key()};
+        return Arguments{"RENAMENX", d.any_key(), d.any_key()};
       },
       run_rename, "multi-key");
   add(
       "COPY", 6,
       [](D d) {
-        Arguments args = {"COPY", d.key(), d.key()};
+        Arguments args = {"COPY", d.any_key(), d.any_key()};
         if (d.random.one_in(3)) args.insert(args.end(), {"DB", d.database()});
         if (d.random.one_in(2)) args.push_back("REPLACE");
         return args;
@@ -259,7 +266,7 @@ void add_key_rows(std::vector<CommandRow>* rows) {
   add(
       "MOVE", 3,
       [](D d) {
-        return Arguments{"MOVE", d.key(), d.database()};
+        return Arguments{"MOVE", d.any_key(), d.database()};
       },
       run_move, "databases", "databases");
   add(

@@ -180,7 +180,8 @@ void World::compare_all() {
     } while (checker_.cursor != "0");
     for (const auto& [key, slot] : model_.database(db).slots) {
       if (!slot.there) continue;
-      ask({"GET", key});
+      static constexpr const char* kReads[] = {"GET", "HGETALL", "SMEMBERS"};
+      ask({kReads[static_cast<size_t>(slot.type)], key});
       ask({"PEXPIRETIME", key});
       if (slot.batch % 8 == 0) ask({"TYPE", key});
     }

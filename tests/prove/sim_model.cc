@@ -40,11 +40,15 @@ Slot& Model::change(uint32_t db, std::string_view key) {
 }
 
 void Model::put(uint32_t db, std::string_view key, std::string value, int64_t expire_ms, int64_t now_ms) {
+  place(db, key, {.expire_ms = expire_ms, .value = std::move(value), .members = {}}, now_ms);
+}
+
+void Model::place(uint32_t db, std::string_view key, Slot content, int64_t now_ms) {
   Slot& slot = change(db, key);
-  if (!slot.live(now_ms)) slot.born = next_batch();
-  slot.there = true;
-  slot.value = std::move(value);
-  slot.expire_ms = expire_ms;
+  content.batch = slot.batch;
+  content.born = slot.live(now_ms) ? slot.born : next_batch();
+  content.there = true;
+  slot = std::move(content);
 }
 
 void Model::erase(uint32_t db, std::string_view key) {
@@ -53,6 +57,7 @@ void Model::erase(uint32_t db, std::string_view key) {
   slot.born = 0;
   slot.expire_ms = 0;
   slot.value.clear();
+  slot.members.clear();
 }
 
 void Model::flush(uint32_t db) {
@@ -121,6 +126,13 @@ const Slot* ModelRun::find(uint32_t db, std::string_view key) {
   return at->second.live(now_ms) ? &at->second : nullptr;
 }
 
+const Slot* ModelRun::find(std::string_view key, Slot::Type type, bool* wrong) {
+  const Slot* slot = find(key);
+  *wrong = slot != nullptr && slot->type != type;
+  if (*wrong) error("WRONGTYPE Operation against a key holding the wrong kind of value");
+  return slot;
+}
+
 ModelDatabase& ModelRun::whole(uint32_t db) {
   depends = std::max({depends, model.swapped(db), model.database(db).batch});
   return model.database(db);
@@ -145,6 +157,12 @@ void ModelRun::null() {
 }
 void ModelRun::array(size_t count) {
   reply += fmt::format("*{}\r\n", count);
+}
+std::string ModelRun::map_header(size_t pairs) const {
+  return session.protocol == 3 ? fmt::format("%{}\r\n", pairs) : fmt::format("*{}\r\n", 2 * pairs);
+}
+std::string ModelRun::set_header(size_t members) const {
+  return fmt::format("{}{}\r\n", session.protocol == 3 ? '~' : '*', members);
 }
 
 }  // namespace varve::prove

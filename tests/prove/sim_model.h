@@ -20,11 +20,15 @@ namespace varve::prove {
 
 // One key. A key that is gone keeps its slot, for `batch`.
 struct Slot {
+  enum class Type : uint8_t { kString, kHash, kSet };
+
   bool there = false;
-  int64_t expire_ms = 0;  // 0: never
-  uint64_t batch = 0;     // changed it last
-  uint64_t born = 0;      // made it exist; 0 while it does not
-  std::string value;
+  Type type = Type::kString;
+  int64_t expire_ms = 0;                       // 0: never
+  uint64_t batch = 0;                          // changed it last
+  uint64_t born = 0;                           // made it exist; 0 while it does not
+  std::string value;                           // of a string
+  std::map<std::string, std::string> members;  // of a hash, with their values; of a set
 
   bool live(int64_t now_ms) const { return there && (expire_ms == 0 || expire_ms > now_ms); }
 };
@@ -54,6 +58,14 @@ struct Session {
   int protocol = 2;
   std::string name;
   std::map<std::string, ScanPosition> cursors;
+  bool multi = false;                                // behind MULTI
+  bool multi_failed = false;                         // a command was refused since
+  std::vector<std::vector<std::string>> queue = {};  // what EXEC will run
+
+  void end_multi() {
+    multi = multi_failed = false;
+    queue.clear();
+  }
 };
 
 class Model {
@@ -71,6 +83,8 @@ class Model {
   // --- changes of the batch under construction ---
   Slot& change(uint32_t db, std::string_view key);  // to be filled in by the caller
   void put(uint32_t db, std::string_view key, std::string value, int64_t expire_ms, int64_t now_ms);
+  // The same for any value: content.batch and content.born do not matter.
+  void place(uint32_t db, std::string_view key, Slot content, int64_t now_ms);
   void erase(uint32_t db, std::string_view key);
   void flush(uint32_t db);
   void swap(uint32_t a, uint32_t b);
@@ -124,6 +138,9 @@ class ModelRun {
   std::string reply;  // RESP
   // For replies that are not one text: says what is wrong with the real one ("": nothing).
   std::function<std::string(std::string_view reply)> check;
+  // The check refers to nothing but itself, so a reply that is streamed can be checked once it is whole.
+  bool check_stays = false;
+  std::string_view real;      // the real reply, where chance decides; only its beginning when it is streamed
   uint64_t count_slack = 0;   // how many keys DBSIZE may count twice
   bool expired_gone = false;  // the active expiry has had its time: DBSIZE counts none of them
 
@@ -132,8 +149,15 @@ class ModelRun {
   const Slot* find(uint32_t db, std::string_view key);
   // The reply shows something of the whole database.
   ModelDatabase& whole(uint32_t db);
+  // Of this type, or null; `wrong`: it is of another one, which was replied.
+  const Slot* find(std::string_view key, Slot::Type type, bool* wrong);
   void put(std::string_view key, std::string value, int64_t expire_ms = 0) {
     model.put(session.db, key, std::move(value), expire_ms, now_ms);
+  }
+  // A hash or set after a change; none when nothing is left.
+  void place(std::string_view key, Slot content) {
+    if (content.type != Slot::Type::kString && content.members.empty()) return erase(key);
+    model.place(session.db, key, std::move(content), now_ms);
   }
   void erase(std::string_view key) { model.erase(session.db, key); }
 
@@ -144,6 +168,9 @@ class ModelRun {
   void bulk(std::string_view bytes);
   void null();
   void array(size_t count);
+  // Headers that RESP3 has a type of their own for.
+  std::string map_header(size_t pairs) const;
+  std::string set_header(size_t members) const;
 };
 
 }  // namespace varve::prove

@@ -3,10 +3,10 @@
 namespace varve::prove {
 namespace {
 
-constexpr const char* kFeatures[] = {"expiry",      "multi-key",   "numbers",  "ranges",      "databases",
-                                     "flush",       "scan",        "hello",    "large",       "huge",
-                                     "maintenance", "checkpoints", "errors",   "short-space", "power-cut",
-                                     "kill",        "shutdown",    "settings", "limits",      "inline"};
+constexpr const char* kFeatures[] = {
+    "expiry",   "multi-key", "numbers",     "ranges",      "databases", "flush",       "scan",      "hello",
+    "large",    "huge",      "maintenance", "checkpoints", "errors",    "short-space", "power-cut", "kill",
+    "shutdown", "settings",  "limits",      "inline",      "hashes",    "sets",        "multi"};
 
 uint64_t pick(Random& random, std::initializer_list<uint64_t> choices) {
   return *(choices.begin() + random.below(choices.size()));
@@ -28,6 +28,7 @@ WorldOptions draw_world(Random& random) {
   options.draw.keys = pick(random, {8, 40, 100, 250});
   options.draw.hot_keys = 1 + random.below(6);
   options.draw.value_size = pick(random, {8, 40, 200});
+  options.draw.fields = pick(random, {6, 40, 400});
   if (options.has("large")) options.draw.large_one_in = 20 + random.below(200);
   if (options.has("huge") && random.one_in(8)) options.draw.huge_one_in = 400;
   if (options.has("expiry")) options.draw.expire_ms = static_cast<int64_t>(pick(random, {50, 1000, 60'000}));

@@ -22,6 +22,11 @@ void World::fold(std::string_view bytes) {
 
 // Refusals a command may get instead of being run, and when that is right.
 bool World::is_refusal(std::string_view reply) const {
+  constexpr std::string_view kDiscarded = "-EXECABORT Transaction discarded because of: ";
+  if (reply.starts_with(kDiscarded)) {
+    std::string reason(reply.substr(kDiscarded.size()));
+    return is_refusal("-" + reason) || is_refusal("-ERR " + reason);
+  }
   if (reply.starts_with("-MISCONF ") || reply.starts_with("-ERR the data could not be read")) {
     return disturbed_ || core_->clients().fenced();
   }
@@ -31,13 +36,18 @@ bool World::is_refusal(std::string_view reply) const {
   return reply.starts_with("-ERR the server is shutting down") && core_->stage() > Core::Stage::kServing;
 }
 
+bool World::is_refusal(const Client& client, std::string_view reply) const {
+  if (client.session.multi_failed && reply.starts_with("-EXECABORT ")) return true;
+  return is_refusal(reply);
+}
+
 void World::executed(const ClientState& state, const Invocation& invocation, std::string_view reply,
                      RunResult result, Sequence before, Sequence after) {
   if (!ok()) return;
   Client* client = client_of(state.id);
   if (client == nullptr || client->sent.empty()) return complain("a command ran that nobody had sent");
   std::vector<std::string>& args = client->sent.front();
-  if (result == RunResult::kFault || result == RunResult::kWait) {
+  if (result == RunResult::kFault || result == RunResult::kWait || result == RunResult::kBlocked) {
     if (!reply.empty() || before != after)
       complain(fmt::format("{} did not finish but left something", words(args)));
     return;
@@ -53,8 +63,12 @@ void World::executed(const ClientState& state, const Invocation& invocation, std
     ++ran_[static_cast<size_t>(row - all_commands().data())];
   fold(args[0]);
   fold(reply);
-  if (result == RunResult::kDone && is_refusal(reply)) {
+  if (result == RunResult::kDone && is_refusal(*client, reply)) {
     count("refused");
+    if (args[0] == "EXEC")
+      client->session.end_multi();
+    else if (client->session.multi)
+      client->session.multi_failed = true;
     if (before != after) return complain(fmt::format("{} was refused but wrote", words(args)));
     client->expected.push_back({.bytes = std::string(reply)});
     client->sent.pop_front();
@@ -65,20 +79,53 @@ void World::executed(const ClientState& state, const Invocation& invocation, std
   judge(client, *row, taken, invocation.now_ms, reply, result, before, after);
 }
 
+// Lets the model run the command; what is wrong with the real reply.
+std::string World::judge_reply(const CommandRow& row, ModelRun* run, std::string_view reply,
+                               RunResult result) {
+  if (run->args[0] == "DBSIZE") run->count_slack = core_->engine()->stats().blind_records;
+  run->expired_gone = time_stands_;
+  run->real = reply;
+  row.run(*run);
+  if (run->check) return result == RunResult::kDone ? run->check(reply) : "";
+  bool right = result == RunResult::kDone
+                   ? reply == run->reply
+                   : result != RunResult::kStream || std::string_view(run->reply).starts_with(reply);
+  return right ? "" : fmt::format("{} expected", printable(run->reply));
+}
+
+// What its commands answer one after another, each as if it ran by itself at the same time.
+std::string World::judge_exec(ModelRun* run, std::string_view reply) {
+  const auto& queue = run->session.queue;
+  std::string header = fmt::format("*{}\r\n", queue.size());
+  if (!reply.starts_with(header)) return header.substr(0, header.size() - 2) + " expected";
+  std::string_view rest = reply.substr(header.size());
+  for (const std::vector<std::string>& args : queue) {
+    ModelRun one(model_, run->session, args, run->now_ms);
+    std::string_view real = rest.substr(0, reply_length(rest));
+    std::string wrong = judge_reply(*find_command(args[0]), &one, real, RunResult::kDone);
+    if (!wrong.empty()) return fmt::format("{} inside: {}: {}", words(args), printable(real), wrong);
+    run->depends = std::max(run->depends, one.depends);
+    rest.remove_prefix(real.size());
+  }
+  return rest.empty() ? "" : "too long";
+}
+
 void World::judge(Client* client, const CommandRow& row, const std::vector<std::string>& args, int64_t now_ms,
                   std::string_view reply, RunResult result, Sequence before, Sequence after) {
   ModelRun run(model_, client->session, args, now_ms);
-  if (args[0] == "DBSIZE") run.count_slack = core_->engine()->stats().blind_records;
-  run.expired_gone = time_stands_;
-  row.run(run);
+  Session& session = client->session;
   std::string wrong;
-  if (result == RunResult::kDone) {
-    if (run.check)
-      wrong = run.check(reply);
-    else if (reply != run.reply)
-      wrong = fmt::format("{} expected", printable(run.reply));
-  } else if (result == RunResult::kStream && !std::string_view(run.reply).starts_with(reply)) {
-    wrong = fmt::format("{} expected", printable(run.reply));
+  if (args[0] == "EXEC" && !session.multi) {
+    if (reply != "-ERR EXEC without MULTI\r\n") wrong = "MULTI was refused";
+  } else if (args[0] == "EXEC") {
+    wrong = judge_exec(&run, reply);
+    session.end_multi();
+  } else if (session.multi) {
+    session.queue.push_back(args);
+    run.simple("QUEUED");
+    if (reply != run.reply) wrong = "QUEUED expected";
+  } else {
+    wrong = judge_reply(row, &run, reply, result);
   }
   if (!wrong.empty())
     return complain(fmt::format("{} answered {}: {}", words(args), printable(reply), wrong));
@@ -89,9 +136,10 @@ void World::judge(Client* client, const CommandRow& row, const std::vector<std::
     run.depends = model_.next_batch() - 1;
   }
   Expected expected;
-  expected.any = result == RunResult::kSuspended;
+  expected.any = result == RunResult::kSuspended || (result == RunResult::kStream && run.check);
+  if (result == RunResult::kStream && run.check_stays) expected.check = std::move(run.check);
   if (result == RunResult::kDone) expected.bytes = reply;
-  if (result == RunResult::kStream) expected.bytes = std::move(run.reply);
+  if (result == RunResult::kStream && !run.check) expected.bytes = std::move(run.reply);
   expected.depends = run.depends;
   expected.stream = result == RunResult::kStream;
   expected.wrote = wrote;

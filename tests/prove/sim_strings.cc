@@ -11,6 +11,7 @@ namespace varve::prove {
 namespace {
 
 constexpr const char* kNotInteger = "ERR value is not an integer or out of range";
+constexpr Slot::Type kString = Slot::Type::kString;
 
 // EX, PX, EXAT, PXAT and a time, sometimes.
 void draw_expiry(Draw& draw, Arguments* args) {
@@ -80,7 +81,12 @@ void run_set(ModelRun& run) {
     return run.ok();
   }
   const Slot* old = run.find(run.args[1]);
-  if (options.get) reply_value(run, old);
+  if (options.get) {
+    bool wrong = false;
+    run.find(run.args[1], kString, &wrong);
+    if (wrong) return;
+    reply_value(run, old);
+  }
   if ((options.nx && old) || (options.xx && !old)) return options.get ? void() : run.null();
   int64_t expire_ms = options.keep_ttl && old ? old->expire_ms : options.expire_ms;
   run.put(run.args[1], run.args[2], expire_ms);
@@ -88,17 +94,24 @@ void run_set(ModelRun& run) {
 }
 
 void run_get(ModelRun& run) {
-  reply_value(run, run.find(run.args[1]));
+  bool wrong = false;
+  const Slot* slot = run.find(run.args[1], kString, &wrong);
+  if (!wrong) reply_value(run, slot);
 }
 
 void run_getdel(ModelRun& run) {
-  const Slot* old = run.find(run.args[1]);
+  bool wrong = false;
+  const Slot* old = run.find(run.args[1], kString, &wrong);
+  if (wrong) return;
   reply_value(run, old);
   if (old) run.erase(run.args[1]);
 }
 
 void run_getset(ModelRun& run) {
-  reply_value(run, run.find(run.args[1]));
+  bool wrong = false;
+  const Slot* old = run.find(run.args[1], kString, &wrong);
+  if (wrong) return;
+  reply_value(run, old);
   run.put(run.args[1], run.args[2]);
 }
 
@@ -113,7 +126,9 @@ Arguments draw_getex(Draw& draw) {
 
 void run_getex(ModelRun& run) {
   SetOptions options = read_options(run, 2);
-  const Slot* old = run.find(run.args[1]);
+  bool wrong = false;
+  const Slot* old = run.find(run.args[1], kString, &wrong);
+  if (wrong) return;
   reply_value(run, old);
   if (!old || (options.expire_ms == 0 && !options.persist)) return;
   if (options.expire_ms != 0 && options.expire_ms <= run.now_ms) return run.erase(run.args[1]);
@@ -159,11 +174,16 @@ void run_msetnx(ModelRun& run) {
 
 void run_mget(ModelRun& run) {
   run.array(run.args.size() - 1);
-  for (size_t i = 1; i < run.args.size(); ++i) reply_value(run, run.find(run.args[i]));
+  for (size_t i = 1; i < run.args.size(); ++i) {
+    const Slot* slot = run.find(run.args[i]);
+    reply_value(run, slot && slot->type == kString ? slot : nullptr);
+  }
 }
 
 void add_to(ModelRun& run, int64_t by) {
-  const Slot* old = run.find(run.args[1]);
+  bool wrong = false;
+  const Slot* old = run.find(run.args[1], kString, &wrong);
+  if (wrong) return;
   int64_t value = 0;
   if (old && !parse_number(old->value, &value)) return run.error(kNotInteger);
   if (__builtin_add_overflow(value, by, &value))
@@ -182,28 +202,22 @@ void run_incrby(ModelRun& run) {
   add_to(run, run.args[0] == "INCRBY" ? by : -by);
 }
 
-// Quarters only: exact in binary and short in decimal.
 void run_incrbyfloat(ModelRun& run) {
-  const Slot* old = run.find(run.args[1]);
-  long double value = 0;
-  if (old) {
-    char* end = nullptr;
-    value = std::strtold(old->value.c_str(), &end);
-    if (old->value.empty() || end != old->value.c_str() + old->value.size() || old->value.size() > 30) {
-      return run.error("ERR value is not a valid float");
-    }
+  bool wrong = false;
+  const Slot* old = run.find(run.args[1], kString, &wrong);
+  if (wrong) return;
+  std::string text;
+  if (!add_quarters(old ? &old->value : nullptr, run.args[2], &text)) {
+    return run.error("ERR value is not a valid float");
   }
-  value += std::strtold(run.args[2].c_str(), nullptr);
-  std::string text = fmt::format("{:.17f}", value);
-  text.erase(text.find_last_not_of('0') + 1);
-  if (text.back() == '.') text.pop_back();
-  if (text == "-0") text = "0";
   run.put(run.args[1], text, old ? old->expire_ms : 0);
   run.bulk(text);
 }
 
 void run_append(ModelRun& run) {
-  const Slot* old = run.find(run.args[1]);
+  bool wrong = false;
+  const Slot* old = run.find(run.args[1], kString, &wrong);
+  if (wrong) return;
   std::string value = (old ? old->value : "") + run.args[2];
   run.integer(static_cast<int64_t>(value.size()));
   run.put(run.args[1], std::move(value), old ? old->expire_ms : 0);
@@ -213,7 +227,9 @@ void run_setrange(ModelRun& run) {
   int64_t offset = 0;
   parse_number(run.args[2], &offset);
   if (offset < 0) return run.error("ERR offset is out of range");
-  const Slot* old = run.find(run.args[1]);
+  bool wrong = false;
+  const Slot* old = run.find(run.args[1], kString, &wrong);
+  if (wrong) return;
   const std::string& bytes = run.args[3];
   std::string value = old ? old->value : "";
   if (!bytes.empty()) {
@@ -225,7 +241,9 @@ void run_setrange(ModelRun& run) {
 }
 
 void run_strlen(ModelRun& run) {
-  const Slot* slot = run.find(run.args[1]);
+  bool wrong = false;
+  const Slot* slot = run.find(run.args[1], kString, &wrong);
+  if (wrong) return;
   run.integer(slot ? static_cast<int64_t>(slot->value.size()) : 0);
 }
 
@@ -233,7 +251,9 @@ void run_getrange(ModelRun& run) {
   int64_t start = 0, end = 0;
   parse_number(run.args[2], &start);
   parse_number(run.args[3], &end);
-  const Slot* slot = run.find(run.args[1]);
+  bool wrong = false;
+  const Slot* slot = run.find(run.args[1], kString, &wrong);
+  if (wrong) return;
   int64_t size = slot ? static_cast<int64_t>(slot->value.size()) : 0;
   if (start < 0 && end < 0 && start > end) return run.bulk("");
   if (start < 0) start = std::max<int64_t>(0, start + size);

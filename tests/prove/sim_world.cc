@@ -277,8 +277,22 @@ void World::send(Client* client, const std::vector<std::string>& args, bool as_l
     filled[1] = client->cursor;
     return send(client, filled, as_line);
   }
+  if (!args.empty() && args[0] == "EXEC") return send_transaction(client, args);
   if (!as_line || !append_line(args, &client->outbox)) append_request(args, &client->outbox);
   client->sent.push_back(args);
+}
+
+// EXEC's words are the commands in front of it, each behind the number of its own words.
+void World::send_transaction(Client* client, const std::vector<std::string>& args) {
+  send(client, {"MULTI"});
+  for (size_t i = 1; i < args.size();) {
+    size_t behind = std::min<size_t>(args.size(), i + 1 + std::stoull(args[i]));
+    send(client, {args.begin() + static_cast<std::ptrdiff_t>(i) + 1,
+                  args.begin() + static_cast<std::ptrdiff_t>(behind)});
+    i = behind;
+  }
+  append_request({"EXEC"}, &client->outbox);
+  client->sent.push_back({"EXEC"});
 }
 
 void World::deliver(Client* client, size_t n) {
@@ -338,12 +352,20 @@ void World::received(Client* client) {
     if (client->expected.empty()) return complain("a reply nobody asked for: " + printable(bytes));
     Expected& reply = client->expected.front();
     // A long reply may meet a failing disk before its first byte has left.
-    if (reply.stream && fresh && disturbed_ && agrees(bytes, kReadError)) reply.any = true;
+    if (reply.stream && fresh && disturbed_ && agrees(bytes, kReadError)) {
+      reply.any = true;
+      reply.check = nullptr;
+    }
     size_t n = reply.any ? reply_length(bytes) : std::min(bytes.size(), reply.bytes.size() - reply.matched);
     if (reply.any && n == 0) break;  // not whole
     std::string_view rest = std::string_view(reply.bytes).substr(reply.matched);
     if (!reply.any && !agrees(bytes, rest)) {
       return complain(fmt::format("sent was {}, and not {}", printable(bytes), printable(rest)));
+    }
+    if (reply.check) {
+      std::string wrong = reply.check(bytes.substr(0, n));
+      if (!wrong.empty())
+        return complain(fmt::format("sent was {}: {}", printable(bytes.substr(0, n)), wrong));
     }
     reply.matched += n;
     if (reply.any || reply.matched == reply.bytes.size()) {
@@ -368,7 +390,7 @@ void World::acknowledged(Client* client, const Expected& reply, std::string_view
   count(reply.wrote ? "acknowledged" : "observed");
   // Other suspended commands show no data.
   bool durable = reply.promises && (!reply.any || bytes == "*2\r\n:1\r\n:0\r\n");
-  if (durable || (reply.gated && !reply.any)) {
+  if (durable || (reply.gated && (!reply.any || reply.check))) {
     must_have_ = std::max(must_have_, reply.depends);
   }
   std::vector<std::string> keys;
@@ -411,6 +433,24 @@ void World::disconnect(Client* client, uint64_t how) {
 
 std::vector<const ClientState*> World::SimHost::clients() {
   return world_.core_->clients().states();
+}
+
+ClientState* World::SimHost::client(uint64_t id) {
+  Connection* connection = world_.core_->clients().find(id);
+  return connection == nullptr ? nullptr : &connection->state();
+}
+
+void World::SimHost::push(uint64_t id, Sequence gate, const PushMessage& message) {
+  if (Connection* connection = world_.core_->clients().find(id)) connection->push(gate, message);
+}
+
+bool World::SimHost::run_again(uint64_t id) {
+  Connection* connection = world_.core_->clients().find(id);
+  return connection != nullptr && connection->run_again();
+}
+
+void World::SimHost::wake(uint64_t id) {
+  if (Connection* connection = world_.core_->clients().find(id)) connection->wake();
 }
 
 Status World::SimHost::config_set(const std::vector<std::pair<std::string, std::string>>& settings) {

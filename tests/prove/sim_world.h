@@ -105,6 +105,8 @@ class World {
     size_t matched = 0;    // of bytes, received
     uint64_t depends = 0;  // the newest batch it shows
     bool any = false;
+    // Of a streamed reply whose bytes are not known, once it is whole.
+    std::function<std::string(std::string_view reply)> check = nullptr;
     bool wrote = false;     // it acknowledges a batch
     bool gated = false;     // it waits until what it shows is durable
     bool promises = false;  // WAITAOF: holds whatever the sync mode
@@ -132,6 +134,7 @@ class World {
   // sim_world.cc
   void connect(Client* client);
   void send(Client* client, const std::vector<std::string>& args, bool as_line = false);
+  void send_transaction(Client* client, const std::vector<std::string>& args);
   void deliver(Client* client, size_t n);
   void take(Client* client, size_t n);
   void received(Client* client);
@@ -150,6 +153,9 @@ class World {
                 RunResult result, Sequence before, Sequence after);
   void judge(Client* client, const CommandRow& row, const std::vector<std::string>& args, int64_t now_ms,
              std::string_view reply, RunResult result, Sequence before, Sequence after);
+  std::string judge_reply(const CommandRow& row, ModelRun* run, std::string_view reply, RunResult result);
+  std::string judge_exec(ModelRun* run, std::string_view reply);
+  bool is_refusal(const Client& client, std::string_view reply) const;
   bool is_refusal(std::string_view reply) const;
   void fold(std::string_view bytes);
 
