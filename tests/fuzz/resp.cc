@@ -71,9 +71,9 @@ size_t reply_size(std::string_view in, int depth) {
 bool may_depend_on_pieces(std::string_view bytes) {
   std::string lower = lower_case(bytes);
   for (const char* word :
-       {"client",   "info",   "random",  "debug",   "memory",  "time", "ttl",      "scan",   "config",
+       {"client",   "info",   "rand",    "debug",   "memory",  "time", "ttl",      "scan",   "config",
         "ex",       "px",     "monitor", "slowlog", "latency", "wait", "lastsave", "bgsave", "save",
-        "shutdown", "object", "hello",   "reset",   "dbsize",  "copy", "keys",     "idle"}) {
+        "shutdown", "object", "hello",   "reset",   "dbsize",  "copy", "keys",     "idle",   "spop"}) {
     if (lower.find(word) != std::string::npos) return true;
   }
   return false;
@@ -102,14 +102,20 @@ void run(std::string_view input) {
 // --- inputs ---
 
 const char* const kWords[] = {
-    "SET",    "GET",     "DEL",        "APPEND", "STRLEN",      "SETRANGE", "GETRANGE",  "MSET",
-    "MGET",   "MSETNX",  "INCR",       "INCRBY", "INCRBYFLOAT", "DECR",     "GETSET",    "GETDEL",
-    "GETEX",  "SETNX",   "SETEX",      "PSETEX", "EXPIRE",      "PEXPIRE",  "EXPIREAT",  "PERSIST",
-    "TTL",    "PTTL",    "EXPIRETIME", "RENAME", "RENAMENX",    "COPY",     "MOVE",      "SWAPDB",
-    "SELECT", "FLUSHDB", "FLUSHALL",   "DBSIZE", "KEYS",        "SCAN",     "RANDOMKEY", "TYPE",
-    "EXISTS", "TOUCH",   "UNLINK",     "OBJECT", "PING",        "ECHO",     "HELLO",     "AUTH",
-    "CLIENT", "CONFIG",  "COMMAND",    "INFO",   "DEBUG",       "QUIT",     "RESET",     "LCS",
-    "SUBSTR", "WAITAOF", "WAIT",       "TIME"};
+    "SET",      "GET",         "DEL",          "APPEND",    "STRLEN",      "SETRANGE",    "GETRANGE",
+    "MSET",     "MGET",        "MSETNX",       "INCR",      "INCRBY",      "INCRBYFLOAT", "DECR",
+    "GETSET",   "GETDEL",      "GETEX",        "SETNX",     "SETEX",       "PSETEX",      "EXPIRE",
+    "PEXPIRE",  "EXPIREAT",    "PERSIST",      "TTL",       "PTTL",        "EXPIRETIME",  "RENAME",
+    "RENAMENX", "COPY",        "MOVE",         "SWAPDB",    "SELECT",      "FLUSHDB",     "FLUSHALL",
+    "DBSIZE",   "KEYS",        "SCAN",         "RANDOMKEY", "TYPE",        "EXISTS",      "TOUCH",
+    "UNLINK",   "OBJECT",      "PING",         "ECHO",      "HELLO",       "AUTH",        "CLIENT",
+    "CONFIG",   "COMMAND",     "INFO",         "DEBUG",     "QUIT",        "RESET",       "LCS",
+    "SUBSTR",   "WAITAOF",     "WAIT",         "TIME",      "MULTI",       "MULTI",       "EXEC",
+    "EXEC",     "DISCARD",     "WATCH",        "UNWATCH",   "SUBSCRIBE",   "PSUBSCRIBE",  "UNSUBSCRIBE",
+    "PUBLISH",  "PUBSUB",      "HSET",         "HSET",      "HGET",        "HMGET",       "HDEL",
+    "HGETALL",  "HINCRBY",     "HINCRBYFLOAT", "HSCAN",     "HRANDFIELD",  "HLEN",        "SADD",
+    "SADD",     "SREM",        "SMOVE",        "SPOP",      "SRANDMEMBER", "SMEMBERS",    "SSCAN",
+    "SINTER",   "SUNIONSTORE", "SDIFF",        "SINTERCARD"};
 const char* const kArguments[] = {"a",
                                   "b",
                                   "key:1",
@@ -170,7 +176,11 @@ const char* const kArguments[] = {"a",
                                   "\r\n",
                                   "FLUSH",
                                   "ASYNC",
-                                  "SYNC"};
+                                  "SYNC",
+                                  "WITHVALUES",
+                                  "LIMIT",
+                                  "notify-keyspace-events",
+                                  "KEA"};
 
 void append_command(std::string* out, const std::vector<std::string>& words) {
   *out += fmt::format("*{}\r\n", words.size());

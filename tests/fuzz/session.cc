@@ -35,6 +35,21 @@ class FuzzHost final : public Host {
   uint64_t max_reply() const override { return 1 << 20; }
   std::vector<const ClientState*> clients() override { return connections->states(); }
   bool kill_client(uint64_t id) override { return connections->kill(id, connections->current()); }
+  ClientState* client(uint64_t id) override {
+    Connection* connection = connections->find(id);
+    return connection == nullptr ? nullptr : &connection->state();
+  }
+  void push(uint64_t id, Sequence gate, const PushMessage& message) override {
+    if (Connection* connection = connections->find(id)) connection->push(gate, message);
+  }
+  bool run_again(uint64_t id) override {
+    Connection* connection = connections->find(id);
+    return connection != nullptr && connection->run_again();
+  }
+  void wake(uint64_t id) override {
+    if (Connection* connection = connections->find(id)) connection->wake();
+  }
+  uint32_t event_classes() const override { return configuration.values().notify_keyspace_events; }
   std::string info(const std::vector<std::string>&) override { return "# Server\r\n"; }
   void shutdown(bool, bool) override {}
   void checkpoint(std::function<void(Status)> done) override { done(Status()); }
