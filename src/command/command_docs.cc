@@ -12,6 +12,7 @@ constexpr const char* kKeys = "key:key0*";
 constexpr const char* kKeyField = "key:key0 field";
 constexpr const char* kKeyScan = "key:key0 cursor:integer MATCH=pattern:pattern? COUNT=count:integer?";
 constexpr const char* kStoreKeys = "destination:key0 key:key1*";
+constexpr const char* kKeyElements = "key:key0 element*";
 constexpr const char* kKeyValue = "key:key0 value";
 constexpr const char* kRange = "key:key0 start:integer end:integer";
 constexpr const char* kAsync = "async(ASYNC|SYNC)?";
@@ -112,6 +113,26 @@ const CommandDocs kDocs[] = {
     {"sscan", kKeyScan},
     {"sunion", kKeys},
     {"sunionstore", kStoreKeys},
+
+    // --- lists ---
+    {"lindex", "key:key0 index:integer"},
+    {"linsert", "key:key0 where(BEFORE|AFTER) pivot element"},
+    {"llen", kKey},
+    {"lmove", "source:key0 destination:key1 wherefrom(LEFT|RIGHT) whereto(LEFT|RIGHT)"},
+    {"lmpop", "numkeys:integer key:key0* where(LEFT|RIGHT) COUNT=count:integer?"},
+    {"lpop", "key:key0 count:integer?"},
+    {"lpos", "key:key0 element RANK=rank:integer? COUNT=num-matches:integer? MAXLEN=len:integer?"},
+    {"lpush", kKeyElements},
+    {"lpushx", kKeyElements},
+    {"lrange", "key:key0 start:integer stop:integer"},
+    {"lrem", "key:key0 count:integer element"},
+    {"lset", "key:key0 index:integer element"},
+    {"ltrim", "key:key0 start:integer stop:integer"},
+    {"rpop", "key:key0 count:integer?"},
+    {"rpoplpush", "source:key0 destination:key1", "", "6.2.0",
+     "`LMOVE` with the `RIGHT` and `LEFT` arguments"},
+    {"rpush", kKeyElements},
+    {"rpushx", kKeyElements},
 
     // --- connection ---
     {"auth", "username? password"},

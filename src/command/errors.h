@@ -21,6 +21,13 @@ inline constexpr const char* kStringTooLong = "ERR string exceeds maximum allowe
 inline constexpr const char* kInfiniteIncrement = "ERR value is NaN or Infinity";
 inline constexpr const char* kNumkeys = "ERR numkeys should be greater than 0";
 inline constexpr const char* kTooManyKeys = "ERR Number of keys can't be greater than number of args";
+inline constexpr const char* kIndexRange = "ERR index out of range";
+inline constexpr const char* kZeroRank =
+    "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to "
+    "start from the end of the list";
+inline constexpr const char* kNegativeCount = "ERR COUNT can't be negative";
+inline constexpr const char* kNegativeMaxlen = "ERR MAXLEN can't be negative";
+inline constexpr const char* kZeroCount = "ERR count should be greater than 0";
 inline constexpr const char* kNegativeLimit = "ERR LIMIT can't be negative";
 inline constexpr const char* kOffsetRange = "ERR offset is out of range";
 inline constexpr const char* kInvalidCursor = "ERR invalid cursor";
@@ -76,6 +83,8 @@ inline constexpr const char* kKeysInMulti =
 inline constexpr const char* kUnknownCursor =
     "ERR unknown cursor: varve remembers a bounded number of SCAN positions and this one is gone; start "
     "again with cursor 0";
+inline constexpr const char* kMoveTooLong =
+    "ERR the change would move more than 64 MiB of the list at once, varve's limit";
 inline constexpr const char* kCopyTooLong =
     "ERR value is too long to be copied at once (varve's limit is 64 MiB)";
 

@@ -21,7 +21,7 @@ MemberStream::MemberStream(Engine& engine, const MemberSelection& selection, Seq
       random_(selection.seed),
       gate_(gate) {
   KeyRange range = part_range(selection.collection, Part::kMain);
-  at_ = std::move(range.begin);
+  at_ = selection.from.empty() ? std::move(range.begin) : selection.from;
   end_ = std::move(range.end);
 }
 
