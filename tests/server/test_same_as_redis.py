@@ -40,6 +40,20 @@ FAMILIES = {
         lambda m: [b"SINTERCARD", m.one([b"1", b"2", b"0", b"x"])] + m.some(m.key, 1, 3) + m.one([[], [b"LIMIT", m.number()], [b"x"]]),
         lambda m: [b"SSCAN", m.key(), m.one([b"0", b"0", b"x"])] + m.scan_options(),
     ],
+    "list": [
+        lambda m: [m.one([b"LPUSH", b"RPUSH"]), m.key()] + m.some(m.member, 1, 6), lambda m: [m.one([b"LPUSHX", b"RPUSHX"]), m.key(), m.value()],
+        lambda m: [m.one([b"LPOP", b"RPOP"]), m.key()] + m.one([[], [], [b"0"], [b"2"], [b"x"], [b"-1"], [m.number()]]),
+        lambda m: [b"LRANGE", m.key(), m.index(), m.index()], lambda m: [b"LLEN", m.key()], lambda m: [b"LINDEX", m.key(), m.index()],
+        lambda m: [b"LSET", m.key(), m.index(), m.value()],
+        lambda m: [b"LINSERT", m.key(), m.one([b"BEFORE", b"after", b"x"]), m.member(), m.member()],
+        lambda m: [b"LREM", m.key(), m.index(), m.member()],
+        lambda m: [b"LTRIM", m.key()] + m.one([[b"0", b"-1"], [b"1", b"-1"], [b"0", b"-2"], [m.index(), m.index()]]),
+        lambda m: [b"LPOS", m.key(), m.member()] + m.flat(m.some(lambda: [m.one([b"RANK", b"COUNT", b"MAXLEN", b"x"]), m.index()], 0, 3)),
+        lambda m: [b"LMOVE", m.key(), m.key(), m.one([b"LEFT", b"right", b"x"]), m.one([b"RIGHT", b"left"])],
+        lambda m: [b"RPOPLPUSH", m.key(), m.key()],
+        lambda m: [b"LMPOP", m.one([b"1", b"2", b"0", b"x"])] + m.some(m.key, 1, 3) + [m.one([b"LEFT", b"RIGHT", b"x"])]
+        + m.one([[], [b"COUNT", m.index()], [b"x"]]),
+    ],
     "encoding": [lambda m: [b"OBJECT", b"ENCODING", m.key()]],
 }
 # Replies whose elements come in an order of the server's own.
@@ -61,6 +75,9 @@ class Maker:
 
     def member(self):
         return self.one(MEMBERS)
+
+    def index(self):
+        return self.one([b"0", b"1", b"2", b"5", b"-1", b"-2", b"-5", self.number()])
 
     def flat(self, lists):
         return [word for words in lists for word in words]
@@ -199,8 +216,8 @@ def same(words, ours, theirs):
 def content(client, key):
     """Type, encoding and value of a key."""
     kind = client.ok("TYPE", key)
-    read = {b"string": "GET", b"hash": "HGETALL", b"set": "SMEMBERS"}[kind if isinstance(kind, bytes) else kind.encode()]
-    value = client.ok(read, key)
+    read = {b"string": "GET", b"hash": "HGETALL", b"set": "SMEMBERS", b"list": "LRANGE"}[kind if isinstance(kind, bytes) else kind.encode()]
+    value = client.ok(read, key, *((0, -1) if read == "LRANGE" else ()))
     if read == "HGETALL":
         value = sorted(value.items()) if isinstance(value, dict) else sorted(zip(value[::2], value[1::2]))
     return kind, client.ok("OBJECT", "ENCODING", key), sorted(value) if read == "SMEMBERS" else value
