@@ -7,6 +7,7 @@
 #include "command/families/helpers.h"
 #include "command/families/rows.h"
 #include "command/families/scan_options.h"
+#include "command/list_search.h"
 #include "command/member_stream.h"
 #include "command/numbers.h"
 #include "keyspace/types/list.h"
@@ -17,6 +18,8 @@ namespace {
 // Ranges of more elements or bytes than this are streamed.
 constexpr uint64_t kPlainElementsMax = 1000;
 constexpr uint64_t kPlainBytesMax = 256 * 1024;
+// LPOS looks at so many elements before it goes on in slices.
+constexpr uint64_t kPlainLooks = 4000;
 
 bool find_list(CommandContext& context, std::string_view key, Entry* entry) {
   return find_typed(context, key, ValueType::kList, entry);
@@ -59,20 +62,42 @@ void resolve_range(int64_t start, int64_t stop, uint64_t size, uint64_t* first, 
   *count = static_cast<uint64_t>(std::min(stop, length - 1) - start + 1);
 }
 
-// Elements as bulks, `count` of them from `index` on, forward or backward. False: they would make the reply
-// too long, which was replied.
+// One element as a bulk. False: it would make the reply too long, which was replied.
+bool reply_element(CommandContext& context, std::string_view element) {
+  if (context.reply.out().end() - context.reply_start + element.size() > context.host().max_reply()) {
+    reply_too_long(context);
+    return false;
+  }
+  context.reply.bulk(element);
+  return true;
+}
+
+// The element at an index; false as above. One read, where a walk would look into every table.
+bool reply_index(CommandContext& context, List& list, uint64_t index) {
+  ElementValue value;
+  std::string scratch;
+  if (!list.find(index, &value)) return true;
+  if (value.length <= context.host().max_reply())
+    return reply_element(context, list.read(index, value, &scratch));
+  reply_too_long(context);
+  return false;
+}
+
+// `count` elements from `index` on, forward or backward; false as above.
 bool reply_elements(CommandContext& context, List& list, uint64_t index, uint64_t count, bool forward) {
+  if (count == 1) return reply_index(context, list, index);
   std::string scratch;
   List::Walk walk(list, index, forward);
-  for (; count > 0 && walk.valid(); --count, walk.next()) {
-    uint64_t bytes = context.reply.out().end() - context.reply_start + walk.value().length;
-    if (bytes > context.host().max_reply()) {
+  while (walk.valid()) {
+    if (walk.value().length > context.host().max_reply()) {
       reply_too_long(context);
       return false;
     }
-    context.reply.bulk(walk.read(&scratch));
+    if (!reply_element(context, walk.read(&scratch))) return false;
+    if (--count == 0) return true;
+    walk.next();
   }
-  if (count > 0) list.ask_ahead(walk);
+  list.ask_ahead(walk);
   return true;
 }
 
@@ -263,7 +288,7 @@ void run_lindex(CommandContext& context) {
   List list = open_list(context, context.args[1], entry);
   uint64_t index = 0;
   if (!resolve_index(number, list.size(), &index)) return context.reply.null();
-  reply_elements(context, list, index, 1, true);
+  reply_index(context, list, index);
 }
 
 void run_lset(CommandContext& context) {
@@ -297,9 +322,9 @@ void run_lrange(CommandContext& context) {
   context.reply.array(count);
   if (count == 0) return;
   uint64_t body = context.reply.out().end();
-  auto stream = [&] {
+  auto stream = [&, whole = count] {
     context.reply.out().truncate(body);
-    MemberSelection selection{list.record().collection, count, count, MemberPart::kValues, false, 0,
+    MemberSelection selection{list.record().collection, whole, whole, MemberPart::kValues, false, 0,
                               list.element_key(first)};
     context.stream(std::make_unique<MemberStream>(*context.engine(), selection, context.tx.read().seen));
   };
@@ -307,14 +332,14 @@ void run_lrange(CommandContext& context) {
   if (streams && count > kPlainElementsMax) return stream();
   std::string scratch;
   List::Walk walk(list, first, true);
-  uint64_t left = count;
-  for (; left > 0 && walk.valid(); --left, walk.next()) {
+  while (walk.valid()) {
     uint64_t bytes = context.reply.out().end() - body + walk.value().length;
     if (streams && bytes > kPlainBytesMax) return stream();
     if (bytes > context.host().max_reply()) return reply_too_long(context);
     context.reply.bulk(walk.read(&scratch));
+    if (--count == 0) return;
+    walk.next();
   }
-  if (left == 0) return;
   ReadContext& read = context.tx.read();
   if (streams && read.restarts >= kPatientRestarts && read.error.ok()) {
     read.misses.clear();  // a stream keeps what it has read
@@ -377,8 +402,9 @@ void run_lrem(CommandContext& context) {
   std::vector<uint64_t> found;
   if (!list.empty()) {
     List::Walk walk(list, forward ? 0 : list.size() - 1, forward);
-    for (; walk.valid() && found.size() < most; walk.next()) {
+    for (; walk.valid(); walk.next()) {
       if (walk.equals(args[3])) found.push_back(walk.index());
+      if (found.size() == most) break;
     }
     if (!walk.valid()) list.ask_ahead(walk);
   }
@@ -389,35 +415,31 @@ void run_lrem(CommandContext& context) {
   context.reply.integer(static_cast<int64_t>(found.size()));
 }
 
-struct PositionOptions {
-  int64_t rank = 1;
-  bool counted = false;
-  uint64_t count = 1;    // 0: all
-  uint64_t longest = 0;  // elements looked at; 0: all
-};
-
-// False: an error was replied.
-bool parse_position_options(CommandContext& context, PositionOptions* options) {
+// LPOS's options. False: an error was replied.
+bool parse_search(CommandContext& context, ListSearch* search) {
   const auto& args = context.args;
   auto fail = [&](const char* error) {
     context.reply.error(error);
     return false;
   };
+  search->longest = UINT64_MAX;
   for (size_t i = 3; i < args.size(); i += 2) {
     if (i + 1 == args.size()) return fail(errors::kSyntax);
     int64_t number = 0;
     bool parsed = parse_integer(args[i + 1], &number);
+    auto size = static_cast<uint64_t>(number);
     if (equals_ignoring_case(args[i], "rank")) {
       if (!parsed) return fail(errors::kNotInteger);
       if (number == 0) return fail(errors::kZeroRank);
-      options->rank = number;
+      search->forward = number > 0;
+      search->skipped = (number > 0 ? size : 0 - size) - 1;
     } else if (equals_ignoring_case(args[i], "count")) {
       if (!parsed || number < 0) return fail(errors::kNegativeCount);
-      options->counted = true;
-      options->count = static_cast<uint64_t>(number);
+      search->counted = true;
+      search->most = number == 0 ? UINT64_MAX : size;
     } else if (equals_ignoring_case(args[i], "maxlen")) {
       if (!parsed || number < 0) return fail(errors::kNegativeMaxlen);
-      options->longest = static_cast<uint64_t>(number);
+      search->longest = number == 0 ? UINT64_MAX : size;
     } else {
       return fail(errors::kSyntax);
     }
@@ -426,26 +448,34 @@ bool parse_position_options(CommandContext& context, PositionOptions* options) {
 }
 
 void run_lpos(CommandContext& context) {
-  PositionOptions options;
-  if (!parse_position_options(context, &options)) return;
+  ListSearch search;
+  if (!parse_search(context, &search)) return;
   Entry entry;
   if (!find_list_for_reading(context, &entry)) return;
-  if (!entry.exists) return options.counted ? context.reply.array(0) : context.reply.null();
+  if (!entry.exists) return search.counted ? context.reply.array(0) : context.reply.null();
   List list = open_list(context, context.args[1], entry);
   if (list.empty()) return;  // damaged
-  bool forward = options.rank > 0;
-  uint64_t skipped =
-      (forward ? static_cast<uint64_t>(options.rank) : 0 - static_cast<uint64_t>(options.rank)) - 1;
-  uint64_t most = options.count == 0 ? UINT64_MAX : options.count;
-  uint64_t left = options.longest == 0 ? list.size() : std::min(options.longest, list.size());
+  uint64_t left = std::min(search.longest, list.size());
+  uint64_t skipped = search.skipped;
+  bool streams = may_stream(context) && !list.is_inline();
   std::vector<uint64_t> found;
-  List::Walk walk(list, forward ? 0 : list.size() - 1, forward);
-  for (; left > 0 && walk.valid() && found.size() < most; --left, walk.next()) {
-    if (!walk.equals(context.args[2])) continue;
-    skipped > 0 ? void(--skipped) : found.push_back(walk.index());
+  List::Walk walk(list, search.forward ? 0 : list.size() - 1, search.forward);
+  bool complete = false;
+  for (uint64_t looked = 1; walk.valid() && (looked <= kPlainLooks || !streams); ++looked, walk.next()) {
+    if (walk.equals(context.args[2])) skipped > 0 ? void(--skipped) : found.push_back(walk.index());
+    complete = --left == 0 || found.size() == search.most;
+    if (complete) break;
   }
-  if (left > 0 && !walk.valid()) list.ask_ahead(walk);
-  if (!options.counted) {
+  ReadContext& read = context.tx.read();
+  if (!complete && streams && read.error.ok()) {
+    read.misses.clear();  // a stream keeps what it has read
+    search.element.assign(context.args[2]);
+    return context.stream(std::make_unique<ListSearchStream>(*context.engine(), list.element_key(0),
+                                                             list.size(), std::move(search),
+                                                             context.reply.protocol(), read.seen));
+  }
+  if (!complete) list.ask_ahead(walk);
+  if (!search.counted) {
     return found.empty() ? context.reply.null() : context.reply.integer(static_cast<int64_t>(found[0]));
   }
   context.reply.array(found.size());

@@ -258,12 +258,14 @@ void List::keep(uint64_t first, uint64_t count) {
 
 // May the elements [from, to) be moved at once? A long way is measured before it is gone.
 bool List::movable(uint64_t from, uint64_t to) {
-  if (!has_long_ && to - from <= kMovedMax / (kLongPieceSize + kMovedCost)) return true;
+  if (from == to || (!has_long_ && to - from <= kMovedMax / (kLongPieceSize + kMovedCost))) return true;
   if ((to - from) * kMovedCost > kMovedMax) return false;
   uint64_t bytes = 0;
   Walk walk(*this, from, true);
-  for (; walk.valid() && walk.index() < to && bytes <= kMovedMax; walk.next()) {
+  while (walk.valid() && bytes <= kMovedMax) {
     bytes += walk.value().length + kMovedCost;
+    if (walk.index() + 1 == to) break;
+    walk.next();
   }
   if (!walk.valid()) ask_ahead(walk);
   return bytes <= kMovedMax;
@@ -286,10 +288,11 @@ bool List::insert(uint64_t index, std::string_view value) {
   std::string scratch;
   uint64_t moves = toward_head ? index : size() - index;
   Walk walk(*this, toward_head ? 0 : size() - 1, toward_head);
-  for (uint64_t i = 0; i < moves && walk.valid(); ++i, walk.next()) {
+  while (moves > 0 && walk.valid()) {
     moved.assign(walk.read(&scratch));
     uint64_t position = head_ + walk.index();
     put_at(toward_head ? position - 1 : position + 1, moved);
+    if (--moves > 0) walk.next();
   }
   if (toward_head) --head_;
   put_at(head_ + index, value);
