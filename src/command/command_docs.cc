@@ -115,6 +115,12 @@ const CommandDocs kDocs[] = {
     {"sunionstore", kStoreKeys},
 
     // --- lists ---
+    {"blmove", "source:key0 destination:key1 wherefrom(LEFT|RIGHT) whereto(LEFT|RIGHT) timeout:double"},
+    {"blmpop", "timeout:double numkeys:integer key:key0* where(LEFT|RIGHT) COUNT=count:integer?"},
+    {"blpop", "key:key0* timeout:double"},
+    {"brpop", "key:key0* timeout:double"},
+    {"brpoplpush", "source:key0 destination:key1 timeout:double", "", "6.2.0",
+     "`BLMOVE` with the `RIGHT` and `LEFT` arguments"},
     {"lindex", "key:key0 index:integer"},
     {"linsert", "key:key0 where(BEFORE|AFTER) pivot element"},
     {"llen", kKey},

@@ -53,6 +53,12 @@ FAMILIES = {
         lambda m: [b"RPOPLPUSH", m.key(), m.key()],
         lambda m: [b"LMPOP", m.one([b"1", b"2", b"0", b"x"])] + m.some(m.key, 1, 3) + [m.one([b"LEFT", b"RIGHT", b"x"])]
         + m.one([[], [b"COUNT", m.index()], [b"x"]]),
+        # Blocking ones that find nothing are over soon, and not too many; never 0, which means for ever.
+        lambda m: m.one([[m.one([b"BLPOP", b"BRPOP"])] + m.some(m.key, 1, 3) + [m.timeout()],
+                         [b"BLMOVE", m.key(), m.key(), m.one([b"LEFT", b"x"]), m.one([b"RIGHT", b"left"]), m.timeout()],
+                         [b"BRPOPLPUSH", m.key(), m.key(), m.timeout()],
+                         [b"BLMPOP", m.timeout(), m.one([b"1", b"2", b"0", b"x"])] + m.some(m.key, 1, 3) + [m.one([b"LEFT", b"RIGHT", b"x"])]
+                         + m.one([[], [b"COUNT", m.index()]])]),
     ],
     "encoding": [lambda m: [b"OBJECT", b"ENCODING", m.key()]],
 }
@@ -78,6 +84,9 @@ class Maker:
 
     def index(self):
         return self.one([b"0", b"1", b"2", b"5", b"-1", b"-2", b"-5", self.number()])
+
+    def timeout(self):
+        return self.one([b"0.001", b"0.001", b"0.0015", b"-1", b"x", b"1e400", b"nan"])
 
     def flat(self, lists):
         return [word for words in lists for word in words]

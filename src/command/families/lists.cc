@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "command/blocked_clients.h"
 #include "command/families/helpers.h"
 #include "command/families/rows.h"
 #include "command/families/scan_options.h"
@@ -101,6 +102,20 @@ bool reply_elements(CommandContext& context, List& list, uint64_t index, uint64_
   return true;
 }
 
+// Puts the list and tells what happened to it.
+void save(CommandContext& context, std::string_view key, List& list, const char* event) {
+  list.save();
+  context.notify(kEventList, event, key);
+  if (list.empty()) context.notify(kEventGeneric, "del", key);
+}
+
+const char* push_event(ListEnd end) {
+  return end == ListEnd::kHead ? "lpush" : "rpush";
+}
+const char* pop_event(ListEnd end) {
+  return end == ListEnd::kHead ? "lpop" : "rpop";
+}
+
 // --- pushing and popping ---
 
 void push(CommandContext& context, ListEnd end, bool only_existing) {
@@ -110,7 +125,7 @@ void push(CommandContext& context, ListEnd end, bool only_existing) {
   if (only_existing && !entry.exists) return context.reply.integer(0);
   List list = open_list(context, args[1], entry);
   for (size_t i = 2; i < args.size(); ++i) list.push(end, args[i]);
-  list.save();
+  save(context, args[1], list, push_event(end));
   context.reply.integer(static_cast<int64_t>(list.size()));
 }
 void run_lpush(CommandContext& context) {
@@ -126,13 +141,12 @@ void run_rpushx(CommandContext& context) {
   push(context, ListEnd::kTail, true);
 }
 
-// The elements at an end as bulks, and the list without them. False: an error was replied.
-bool pop_elements(CommandContext& context, List& list, ListEnd end, uint64_t count) {
+// The elements at an end as bulks, and the list without them.
+void pop_elements(CommandContext& context, std::string_view key, List& list, ListEnd end, uint64_t count) {
   bool head = end == ListEnd::kHead;
-  if (!reply_elements(context, list, head ? 0 : list.size() - 1, count, head)) return false;
+  if (!reply_elements(context, list, head ? 0 : list.size() - 1, count, head)) return;
   list.keep(head ? count : 0, list.size() - count);
-  list.save();
-  return true;
+  save(context, key, list, pop_event(end));
 }
 
 void pop(CommandContext& context, ListEnd end) {
@@ -154,7 +168,7 @@ void pop(CommandContext& context, ListEnd end) {
   if (list.empty()) return;  // damaged
   uint64_t popped = std::min(static_cast<uint64_t>(count), list.size());
   if (counted) context.reply.array(popped);
-  pop_elements(context, list, end, popped);
+  pop_elements(context, args[1], list, end, popped);
 }
 void run_lpop(CommandContext& context) {
   pop(context, ListEnd::kHead);
@@ -163,14 +177,16 @@ void run_rpop(CommandContext& context) {
   pop(context, ListEnd::kTail);
 }
 
-// LMPOP's "numkeys key [key ...] LEFT|RIGHT [COUNT count]" from argument `at` on.
+// The first of some lists gives elements of one end.
 struct MultiPop {
   size_t first_key = 0;
   size_t keys = 0;
   ListEnd end = ListEnd::kHead;
   uint64_t count = 1;
+  bool nested = true;  // the elements in an array of their own
 };
-// False: an error was replied.
+// LMPOP's "numkeys key [key ...] LEFT|RIGHT [COUNT count]" from argument `at` on. False: an error was
+// replied.
 bool parse_multi_pop(CommandContext& context, size_t at, MultiPop* pop) {
   const auto& args = context.args;
   int64_t keys = 0;
@@ -200,22 +216,39 @@ bool parse_multi_pop(CommandContext& context, size_t at, MultiPop* pop) {
   return true;
 }
 
+// A key that a blocking command may be served with. A client that waits already passes over keys that hold
+// something else by now. False: WRONGTYPE was replied.
+bool find_to_serve(CommandContext& context, std::string_view key, Entry* entry) {
+  bool waits = context.services.blocked.arrival(context.client.id) != 0;
+  if (!waits) return find_list(context, key, entry);
+  if (context.tx.find(context.db(), key, entry) && entry->record.type != ValueType::kList) *entry = Entry();
+  return true;
+}
+
 // Pops from the first of the keys that holds a list. False: none does, and nothing was replied.
 bool pop_first(CommandContext& context, const MultiPop& pop) {
   for (size_t i = pop.first_key; i < pop.first_key + pop.keys; ++i) {
+    std::string_view key = context.args[i];
     Entry entry;
-    if (!find_list(context, context.args[i], &entry)) return true;
+    if (!find_to_serve(context, key, &entry)) return true;
     if (!entry.exists) continue;
-    List list = open_list(context, context.args[i], entry);
+    List list = open_list(context, key, entry);
     if (list.empty()) return true;  // damaged
     uint64_t count = std::min(pop.count, list.size());
     context.reply.array(2);
-    context.reply.bulk(context.args[i]);
-    context.reply.array(count);
-    pop_elements(context, list, pop.end, count);
+    context.reply.bulk(key);
+    if (pop.nested) context.reply.array(count);
+    pop_elements(context, key, list, pop.end, count);
     return true;
   }
   return false;
+}
+
+void pop_or_block(CommandContext& context, const MultiPop& pop, int64_t timeout_ms) {
+  if (pop_first(context, pop)) return;
+  if (!context.may_block()) return context.reply.null_array();
+  auto first = context.args.begin() + static_cast<ptrdiff_t>(pop.first_key);
+  context.block_on({first, first + static_cast<ptrdiff_t>(pop.keys)}, ValueType::kList, timeout_ms);
 }
 
 void run_lmpop(CommandContext& context) {
@@ -224,13 +257,37 @@ void run_lmpop(CommandContext& context) {
   if (!pop_first(context, pop)) context.reply.null_array();
 }
 
+void run_blmpop(CommandContext& context) {
+  int64_t timeout_ms = 0;
+  MultiPop pop;
+  if (!parse_multi_pop(context, 2, &pop)) return;
+  if (timeout_argument(context, context.args[1], true, &timeout_ms)) pop_or_block(context, pop, timeout_ms);
+}
+
+void blocking_pop(CommandContext& context, ListEnd end) {
+  int64_t timeout_ms = 0;
+  if (!timeout_argument(context, context.args.back(), true, &timeout_ms)) return;
+  MultiPop pop;
+  pop.first_key = 1;
+  pop.keys = context.args.size() - 2;
+  pop.end = end;
+  pop.nested = false;
+  pop_or_block(context, pop, timeout_ms);
+}
+void run_blpop(CommandContext& context) {
+  blocking_pop(context, ListEnd::kHead);
+}
+void run_brpop(CommandContext& context) {
+  blocking_pop(context, ListEnd::kTail);
+}
+
 // Moves an element from one list's end to another's. False: there is no source, and nothing was replied.
 bool move_element(CommandContext& context, ListEnd from, ListEnd to) {
   std::string_view source_key = context.args[1];
   std::string_view target_key = context.args[2];
   Entry source_entry;
   Entry target_entry;
-  if (!find_list(context, source_key, &source_entry)) return true;
+  if (!find_to_serve(context, source_key, &source_entry)) return true;
   if (!source_entry.exists) return false;
   if (!find_list(context, target_key, &target_entry)) return true;
   List source = open_list(context, source_key, source_entry);
@@ -244,31 +301,52 @@ bool move_element(CommandContext& context, ListEnd from, ListEnd to) {
   }
   std::string scratch;
   std::string value(source.read(index, found, &scratch));
+  // The push comes first: so a list that is both has always one element at least.
   if (source_key == target_key) {
-    // Behind the push the list has one more: so it never becomes empty in between.
     source.push(to, value);
-    from == ListEnd::kHead ? source.keep(1, source.size() - 1) : source.keep(0, source.size() - 1);
-    source.save();
+    context.notify(kEventList, push_event(to), target_key);
   } else {
-    from == ListEnd::kHead ? source.keep(1, source.size() - 1) : source.keep(0, source.size() - 1);
-    source.save();
     List target = open_list(context, target_key, target_entry);
     target.push(to, value);
-    target.save();
+    save(context, target_key, target, push_event(to));
   }
+  source.keep(from == ListEnd::kHead ? 1 : 0, source.size() - 1);
+  save(context, source_key, source, pop_event(from));
   context.reply.bulk(value);
   return true;
+}
+
+void move_or_block(CommandContext& context, ListEnd from, ListEnd to) {
+  int64_t timeout_ms = 0;
+  if (!timeout_argument(context, context.args.back(), true, &timeout_ms)) return;
+  if (move_element(context, from, to)) return;
+  if (!context.may_block()) return context.reply.null();
+  context.block_on({std::string(context.args[1])}, ValueType::kList, timeout_ms);
+}
+
+// LMOVE's two ends. False: an error was replied.
+bool parse_ends(CommandContext& context, ListEnd* from, ListEnd* to) {
+  return end_argument(context, context.args[3], from) && end_argument(context, context.args[4], to);
 }
 
 void run_lmove(CommandContext& context) {
   ListEnd from = ListEnd::kHead;
   ListEnd to = ListEnd::kHead;
-  if (!end_argument(context, context.args[3], &from) || !end_argument(context, context.args[4], &to)) return;
-  if (!move_element(context, from, to)) context.reply.null();
+  if (parse_ends(context, &from, &to) && !move_element(context, from, to)) context.reply.null();
+}
+
+void run_blmove(CommandContext& context) {
+  ListEnd from = ListEnd::kHead;
+  ListEnd to = ListEnd::kHead;
+  if (parse_ends(context, &from, &to)) move_or_block(context, from, to);
 }
 
 void run_rpoplpush(CommandContext& context) {
   if (!move_element(context, ListEnd::kTail, ListEnd::kHead)) context.reply.null();
+}
+
+void run_brpoplpush(CommandContext& context) {
+  move_or_block(context, ListEnd::kTail, ListEnd::kHead);
 }
 
 // --- by index ---
@@ -302,7 +380,7 @@ void run_lset(CommandContext& context) {
   uint64_t index = 0;
   if (!resolve_index(number, list.size(), &index)) return context.reply.error(errors::kIndexRange);
   list.set(index, args[3]);
-  list.save();
+  save(context, args[1], list, "lset");
   context.reply.ok();
 }
 
@@ -328,7 +406,7 @@ void run_lrange(CommandContext& context) {
                               list.element_key(first)};
     context.stream(std::make_unique<MemberStream>(*context.engine(), selection, context.tx.read().seen));
   };
-  bool streams = may_stream(context) && !list.is_inline();
+  bool streams = context.may_stream() && !list.is_inline();
   if (streams && count > kPlainElementsMax) return stream();
   std::string scratch;
   List::Walk walk(list, first, true);
@@ -362,8 +440,10 @@ void run_ltrim(CommandContext& context) {
   uint64_t first = 0;
   uint64_t count = 0;
   resolve_range(start, stop, list.size(), &first, &count);
+  // For WATCH it is a change, even if nothing goes.
+  if (count == list.size()) context.services.touched.emplace_back(context.client.db, context.args[1]);
   list.keep(first, count);
-  list.save();
+  save(context, context.args[1], list, "ltrim");
   context.reply.ok();
 }
 
@@ -384,7 +464,7 @@ void run_linsert(CommandContext& context) {
     return context.reply.integer(-1);
   }
   if (!list.insert(walk.index() + (after ? 1 : 0), args[4])) return context.reply.error(errors::kMoveTooLong);
-  list.save();
+  save(context, args[1], list, "linsert");
   context.reply.integer(static_cast<int64_t>(list.size()));
 }
 
@@ -411,7 +491,7 @@ void run_lrem(CommandContext& context) {
   if (context.tx.read().faulted()) return;
   if (!forward) std::reverse(found.begin(), found.end());
   if (!list.remove(found)) return context.reply.error(errors::kMoveTooLong);
-  list.save();
+  if (!found.empty()) save(context, args[1], list, "lrem");
   context.reply.integer(static_cast<int64_t>(found.size()));
 }
 
@@ -457,7 +537,7 @@ void run_lpos(CommandContext& context) {
   if (list.empty()) return;  // damaged
   uint64_t left = std::min(search.longest, list.size());
   uint64_t skipped = search.skipped;
-  bool streams = may_stream(context) && !list.is_inline();
+  bool streams = context.may_stream() && !list.is_inline();
   std::vector<uint64_t> found;
   List::Walk walk(list, search.forward ? 0 : list.size() - 1, search.forward);
   bool complete = false;
@@ -495,12 +575,30 @@ void add_list_commands(CommandTable& table) {
   const std::vector<KeySpec> insert = {{1, 1, 1, kKeyRW | kKeyInsert}};
   const std::vector<KeySpec> remove = {{1, 1, 1, kKeyRW | kKeyDelete}};
   const KeySpec pop = {1, 1, 1, kKeyRW | kKeyAccess | kKeyDelete};
+  const KeySpec pops = {1, -2, 1, kKeyRW | kKeyAccess | kKeyDelete};
+  constexpr uint32_t kBlocks = kAclWrite | kAclList | kAclBlocking;
   const std::vector<KeySpec> move = {pop, {2, 2, 1, kKeyRW | kKeyInsert}};
   const char* each_added =
       "O(1) for each element added, so O(N) to add N elements when the command is called with multiple "
       "arguments.";
   // clang-format off
   const CommandRow rows[] = {
+      {"blmove", 6, kAdds | kCmdNoScript | kCmdBlocking, kBlocks, move, run_blmove, "6.2.0", "list", "O(1)",
+       "Pop an element from a list, push it to another list and return it; or block until one is available", {},
+       2 * kRecord},
+      {"blmpop", -5, kRemoves | kCmdBlocking | kCmdMovableKeys, kBlocks,
+       {{2, 0, 1, kKeyRW | kKeyAccess | kKeyDelete, true}}, run_blmpop, "7.0.0", "list",
+       "O(N+M) where N is the number of provided keys and M is the number of elements returned.",
+       "Pop elements from a list, or block until one is available", {}, kRecord},
+      {"blpop", -3, kRemoves | kCmdNoScript | kCmdBlocking, kBlocks, {pops}, run_blpop, "2.0.0", "list",
+       "O(N) where N is the number of provided keys.",
+       "Remove and get the first element in a list, or block until one is available", {}, kRecord},
+      {"brpop", -3, kRemoves | kCmdNoScript | kCmdBlocking, kBlocks, {pops}, run_brpop, "2.0.0", "list",
+       "O(N) where N is the number of provided keys.",
+       "Remove and get the last element in a list, or block until one is available", {}, kRecord},
+      {"brpoplpush", 4, kAdds | kCmdNoScript | kCmdBlocking, kBlocks, move, run_brpoplpush, "2.2.0", "list", "O(1)",
+       "Pop an element from a list, push it to another list and return it; or block until one is available", {},
+       2 * kRecord},
       {"lindex", 3, kCmdReadOnly, kRead, access, run_lindex, "1.0.0", "list",
        "O(N) where N is the number of elements to traverse to get to the element at index. This makes asking for "
        "the first or the last element of the list O(1).",
