@@ -175,6 +175,7 @@ void add_scan_commands(CommandTable& table);
 void add_hash_commands(CommandTable& table);
 void add_set_commands(CommandTable& table);
 void add_list_commands(CommandTable& table);
+void add_list_end_commands(CommandTable& table);
 void add_connection_commands(CommandTable& table);
 void add_client_commands(CommandTable& table);
 void add_admin_commands(CommandTable& table);
