@@ -47,7 +47,18 @@ struct ListWorld {
   InProcessServer server;
   std::map<std::string, Model> lists;
 
-  Strings run(const Strings& args) { return flat(server.run(1, args)); }
+  // Inside MULTI replies come with EXEC.
+  bool multi = false;
+  Strings queued;
+  void expect(const Strings& args, const Strings& expected) {
+    std::string reply = server.run(1, args);
+    if (!multi) {
+      REQUIRE((flat(reply) == expected));
+      return;
+    }
+    REQUIRE(reply == "+QUEUED\r\n");
+    queued.insert(queued.end(), expected.begin(), expected.end());
+  }
   std::string key() { return "l" + std::to_string(random.below(3)); }
   std::string element() {
     std::string text = std::to_string(random.below(random.one_in(2) ? 5 : 1000));
@@ -71,7 +82,7 @@ struct ListWorld {
       if (nothing) continue;
       left ? model.push_front(args.back()) : model.push_back(args.back());
     }
-    REQUIRE(run(args) == Strings{std::to_string(model.size())});
+    expect(args, Strings{std::to_string(model.size())});
   }
 
   void pop(const std::string& name) {
@@ -87,21 +98,21 @@ struct ListWorld {
     if (expected.empty()) expected = {"-1"};
     Strings args = {left ? "LPOP" : "RPOP", name};
     if (counted) args.push_back(std::to_string(count));
-    REQUIRE((run(args) == expected));
+    expect(args, expected);
   }
 
   void set(const std::string& name) {
     Model& model = lists[name];
     int64_t at = index(model);
     std::string value = element();
-    Strings got = run({"LSET", name, std::to_string(at), value});
+    Strings args = {"LSET", name, std::to_string(at), value};
     if (at < 0) at += static_cast<int64_t>(model.size());
     if (model.empty()) {
-      REQUIRE(got == Strings{"ERR no such key"});
+      expect(args, {"ERR no such key"});
     } else if (at < 0 || at >= static_cast<int64_t>(model.size())) {
-      REQUIRE(got == Strings{"ERR index out of range"});
+      expect(args, {"ERR index out of range"});
     } else {
-      REQUIRE(got == Strings{"OK"});
+      expect(args, {"OK"});
       model[static_cast<size_t>(at)] = value;
     }
   }
@@ -117,7 +128,7 @@ struct ListWorld {
       model.insert(after ? found + 1 : found, value);
       expected = std::to_string(model.size());
     }
-    REQUIRE(run({"LINSERT", name, after ? "AFTER" : "BEFORE", pivot, value}) == Strings{expected});
+    expect({"LINSERT", name, after ? "AFTER" : "BEFORE", pivot, value}, Strings{expected});
   }
 
   void remove(const std::string& name) {
@@ -137,7 +148,7 @@ struct ListWorld {
     }
     model = left;
     if (count < 0) std::reverse(model.begin(), model.end());
-    REQUIRE(run({"LREM", name, std::to_string(count), value}) == Strings{std::to_string(removed)});
+    expect({"LREM", name, std::to_string(count), value}, Strings{std::to_string(removed)});
   }
 
   void move(const std::string& name) {
@@ -152,8 +163,7 @@ struct ListWorld {
       Model& to = lists[other];
       to_left ? to.push_front(expected[0]) : to.push_back(expected[0]);
     }
-    REQUIRE(
-        (run({"LMOVE", name, other, from_left ? "LEFT" : "RIGHT", to_left ? "LEFT" : "RIGHT"}) == expected));
+    expect({"LMOVE", name, other, from_left ? "LEFT" : "RIGHT", to_left ? "LEFT" : "RIGHT"}, expected);
   }
 
   // [first, last) of a model, as Redis means start and stop.
@@ -172,17 +182,17 @@ struct ListWorld {
     int64_t stop = random.one_in(3) ? index(model) : -1 - static_cast<int64_t>(random.below(3));
     auto [first, last] = range(model, start, stop);
     model = Model(model.begin() + static_cast<int64_t>(first), model.begin() + static_cast<int64_t>(last));
-    REQUIRE(run({"LTRIM", name, std::to_string(start), std::to_string(stop)}) == Strings{"OK"});
+    expect({"LTRIM", name, std::to_string(start), std::to_string(stop)}, Strings{"OK"});
   }
 
   void replace(const std::string& name) {
     std::string other = key();
     if (random.one_in(6)) {
-      run({"DEL", name});
+      expect({"DEL", name}, {lists[name].empty() ? "0" : "1"});
       lists[name].clear();
     } else if (other != name && !lists[name].empty()) {
       bool copy = random.one_in(2);
-      run(copy ? Strings{"COPY", name, other, "REPLACE"} : Strings{"RENAME", name, other});
+      copy ? expect({"COPY", name, other, "REPLACE"}, {"1"}) : expect({"RENAME", name, other}, {"OK"});
       lists[other] = lists[name];
       if (!copy) lists[name].clear();
     }
@@ -202,29 +212,29 @@ struct ListWorld {
       if (model[at] != value || ++matches < std::abs(rank)) continue;
       if (count == 0 || expected.size() < count) expected.push_back(std::to_string(at));
     }
-    REQUIRE(run({"LPOS", name, value, "RANK", std::to_string(rank), "COUNT", std::to_string(count), "MAXLEN",
-                 std::to_string(longest)}) == expected);
+    expect({"LPOS", name, value, "RANK", std::to_string(rank), "COUNT", std::to_string(count), "MAXLEN",
+            std::to_string(longest)},
+           expected);
     expected.resize(1);
     if (count == 0 && !expected[0].empty()) {
-      REQUIRE(run({"LPOS", name, value, "RANK", std::to_string(rank), "MAXLEN", std::to_string(longest)}) ==
-              expected);
+      expect({"LPOS", name, value, "RANK", std::to_string(rank), "MAXLEN", std::to_string(longest)},
+             expected);
     }
   }
 
   void check(const std::string& name) {
     const Model& model = lists[name];
-    REQUIRE(run({"LLEN", name}) == Strings{std::to_string(model.size())});
-    REQUIRE((run({"LRANGE", name, "0", "-1"}) == Strings(model.begin(), model.end())));
+    expect({"LLEN", name}, Strings{std::to_string(model.size())});
+    expect({"LRANGE", name, "0", "-1"}, Strings(model.begin(), model.end()));
     int64_t start = index(model);
     int64_t stop = index(model);
     auto [first, last] = range(model, start, stop);
-    REQUIRE(
-        (run({"LRANGE", name, std::to_string(start), std::to_string(stop)}) ==
-         Strings(model.begin() + static_cast<int64_t>(first), model.begin() + static_cast<int64_t>(last))));
+    expect({"LRANGE", name, std::to_string(start), std::to_string(stop)},
+           Strings(model.begin() + static_cast<int64_t>(first), model.begin() + static_cast<int64_t>(last)));
     auto [at, behind] = range(model, start, start);
     std::string expected = at < behind ? model[at] : "-1";
     if (start >= -static_cast<int64_t>(model.size())) {
-      REQUIRE((run({"LINDEX", name, std::to_string(start)}) == Strings{expected}));
+      expect({"LINDEX", name, std::to_string(start)}, Strings{expected});
     }
   }
 
@@ -281,6 +291,18 @@ struct ListWorld {
         return push(name);
     }
   }
+
+  // Some steps in one EXEC: the later ones work on what the earlier ones have written.
+  void step_exec() {
+    REQUIRE(server.run(1, {"MULTI"}) == "+OK\r\n");
+    multi = true;
+    for (uint64_t i = 2 + random.below(6); i > 0; --i) step();
+    check(key());
+    multi = false;
+    Strings expected = std::move(queued);
+    queued.clear();
+    expect({"EXEC"}, expected);
+  }
 };
 
 TEST_CASE("lists against a model") {
@@ -294,7 +316,7 @@ TEST_CASE("lists against a model") {
     int steps = way.flush_often ? 250 : 2000;
     for (int step = 0; step < steps; ++step) {
       CAPTURE(step);
-      world.step();
+      world.random.one_in(12) ? world.step_exec() : world.step();
       if (world.random.one_in(200)) world.random.one_in(2) ? world.server.compact() : world.server.reopen();
       if (world.random.one_in(8)) world.check(world.key());
       if (world.random.one_in(50)) world.check_nothing_else();
