@@ -70,6 +70,12 @@ struct LiveView {
   ReadContext* context;
   Sequence at;
   std::vector<RangeDeletes> deletes;  // newest source first; only those that have any
+  std::string_view begin, end;        // the iterator's bounds; no end: empty
+
+  // Beyond the bounds it does not matter what is hidden: the iterator ends there.
+  bool beyond(std::string_view key, bool forward) const {
+    return forward ? !end.empty() && key >= end : key < begin;
+  }
 
   IterState find(size_t i, std::string_view key, bool below, TombstoneStretch* stretch) const {
     const RangeDeletes& d = deletes[i];
@@ -157,7 +163,7 @@ class UnhiddenRecords final : public RecordIterator {
 
   // From where the source stands to the next record that is not hidden.
   void settle(bool forward) {
-    while (records_->valid()) {
+    while (records_->valid() && !view_.beyond(records_->key(), forward)) {
       IterState state = find_hidden(records_->key(), false);
       if (state == IterState::kValid && hidden_.sequence > 0) {
         if (!pass_hidden(forward)) return;
@@ -216,11 +222,12 @@ class MergedLiveIterator final : public LiveIterator {
  public:
   MergedLiveIterator(Engine::Impl& engine, ReadContext& context, std::string_view begin, std::string_view end,
                      Sequence at)
-      : source_(engine, &context),
-        version_(engine.version_),
-        view_{&source_, &context, at, {}},
-        begin_(begin),
-        end_(end) {
+      : source_(engine, &context), version_(engine.version_), begin_(begin), end_(end), view_{&source_,
+                                                                                              &context,
+                                                                                              at,
+                                                                                              {},
+                                                                                              begin_,
+                                                                                              end_} {
     memtables_.push_back(engine.active_);
     for (auto it = engine.frozen_.rbegin(); it != engine.frozen_.rend(); ++it) memtables_.push_back(*it);
     std::vector<std::unique_ptr<RecordIterator>> children;
@@ -349,9 +356,9 @@ class MergedLiveIterator final : public LiveIterator {
   CachedSource source_;
   VersionRef version_;
   std::vector<std::shared_ptr<const MemTable>> memtables_;  // newest first
-  LiveView view_;
   std::string begin_;
   std::string end_;  // empty: no bound
+  LiveView view_;
   std::unique_ptr<RecordIterator> merged_;
   bool backward_ = false;
   IterState state_ = IterState::kEnd;

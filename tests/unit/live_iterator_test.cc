@@ -279,3 +279,25 @@ TEST_CASE("live iterator: ranges deleted one beside the other are passed without
   CHECK(touched < 60);
   CHECK(bench.world().close().ok());
 }
+
+TEST_CASE("live iterator: what is deleted beyond its bounds is not walked") {
+  LiveBench bench(9);
+  REQUIRE(bench.world().open().ok());
+  for (const char* key : {"a1", "a2", "m", "z1", "z2"}) bench.put(key, "v");
+  bench.commit();
+  Sequence before = bench.engine().last_sequence();
+  bench.remove_range("a", "b");
+  bench.remove_range("z", "zz");
+  bench.commit();
+  for (bool backward : {false, true}) {
+    INFO("backward " << backward);
+    ReadContext read;
+    auto it = bench.engine().new_iterator(read, "m", "n");
+    backward ? it->seek_to_last() : it->seek_to_first();
+    REQUIRE(it->valid());
+    backward ? it->prev() : it->next();
+    CHECK(it->state() == IterState::kEnd);
+    CHECK(read.seen <= before);  // no tombstone was met
+  }
+  CHECK(bench.world().close().ok());
+}
