@@ -143,6 +143,7 @@ void build_command_table(CommandTable& table, void (*add_more)(CommandTable&)) {
   add_set_commands(table);
   add_list_commands(table);
   add_list_end_commands(table);
+  add_sorted_set_commands(table);
   add_connection_commands(table);
   add_client_commands(table);
   add_admin_commands(table);

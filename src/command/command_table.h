@@ -176,6 +176,9 @@ void add_hash_commands(CommandTable& table);
 void add_set_commands(CommandTable& table);
 void add_list_commands(CommandTable& table);
 void add_list_end_commands(CommandTable& table);
+void add_sorted_set_commands(CommandTable& table);
+void add_sorted_set_range_commands(CommandTable& table);  // both by add_sorted_set_commands()
+void add_sorted_set_algebra_commands(CommandTable& table);
 void add_connection_commands(CommandTable& table);
 void add_client_commands(CommandTable& table);
 void add_admin_commands(CommandTable& table);

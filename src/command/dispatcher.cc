@@ -405,7 +405,8 @@ size_t Dispatcher::Impl::probe(const ClientState& client, const std::vector<std:
       probe_tx_.read_string(entry, &scratch);
     }
     if (record.encoding == Encoding::kElements &&
-        (record.type == ValueType::kHash || record.type == ValueType::kSet)) {
+        (record.type == ValueType::kHash || record.type == ValueType::kSet ||
+         record.type == ValueType::kSortedSet)) {
       probe_members(*command, args, i, record.collection, read);
     }
   }
@@ -415,8 +416,8 @@ size_t Dispatcher::Impl::probe(const ClientState& client, const std::vector<std:
   return looked;
 }
 
-// What stands behind the only key of a command on hashes and sets is mostly fields and members. What is none
-// is looked for in vain, which filters make cheap.
+// What stands behind the only key of a command on hashes and sets, sorted or not, is mostly fields and
+// members. What is none is looked for in vain, which filters make cheap.
 void Dispatcher::Impl::probe_members(const Command& command, const std::vector<std::string_view>& args,
                                      int key, uint64_t collection, const ReadContext& read) {
   if (command.keys.size() != 1 || command.keys[0].last != 1) return;

@@ -29,6 +29,18 @@ inline constexpr const char* kNegativeCount = "ERR COUNT can't be negative";
 inline constexpr const char* kNegativeMaxlen = "ERR MAXLEN can't be negative";
 inline constexpr const char* kZeroCount = "ERR count should be greater than 0";
 inline constexpr const char* kNegativeLimit = "ERR LIMIT can't be negative";
+inline constexpr const char* kPopCount = "ERR count should be greater than 0";
+inline constexpr const char* kAddXxNx = "ERR XX and NX options at the same time are not compatible";
+inline constexpr const char* kAddGtLtNx = "ERR GT, LT, and/or NX options at the same time are not compatible";
+inline constexpr const char* kAddIncrPairs = "ERR INCR option supports a single increment-element pair";
+inline constexpr const char* kScoreNotNumber = "ERR resulting score is not a number (NaN)";
+inline constexpr const char* kWeightNotFloat = "ERR weight value is not a float";
+inline constexpr const char* kRangeNotFloat = "ERR min or max is not a float";
+inline constexpr const char* kRangeNotString = "ERR min or max not valid string range item";
+inline constexpr const char* kRangeLimit =
+    "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX";
+inline constexpr const char* kRangeLexScores =
+    "ERR syntax error, WITHSCORES not supported in combination with BYLEX";
 inline constexpr const char* kOffsetRange = "ERR offset is out of range";
 inline constexpr const char* kInvalidCursor = "ERR invalid cursor";
 inline constexpr const char* kDbRange = "ERR DB index is out of range";
@@ -80,6 +92,8 @@ inline constexpr const char* kKeyTooLong = "ERR key is longer than 65536 bytes, 
 inline constexpr const char* kMemberTooLong = "ERR field or member is longer than 65536 bytes, varve's limit";
 inline constexpr const char* kKeysInMulti =
     "ERR KEYS inside MULTI looks at no more than 100000 keys in varve; use it outside, or SCAN";
+inline constexpr const char* kRemovedTooMany =
+    "ERR so many members cannot be removed at once (varve's limit is 500000, or all there are)";
 inline constexpr const char* kUnknownCursor =
     "ERR unknown cursor: varve remembers a bounded number of SCAN positions and this one is gone; start "
     "again with cursor 0";

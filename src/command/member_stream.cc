@@ -78,10 +78,15 @@ bool MemberStream::append_member(std::string_view key, std::string_view record, 
   std::string_view member;
   ElementValue value;
   if (!parse_member_key(key, &hash, &member) || !decode_element_value(record, &value)) return false;
-  Reply reply(out, 2);
+  Reply reply(out, selection_.nested ? 3 : 2);
   if (selection_.nested) reply.array(2);
   if (selection_.part != MemberPart::kValues) reply.bulk(member);
   if (selection_.part == MemberPart::kMembers) return true;
+  if (selection_.scores) {
+    if (value.bytes.size() != kScoreSize) return false;
+    reply.real(decode_score(value.bytes.data()));
+    return true;
+  }
   if (!value.in_pieces) {
     reply.bulk(value.bytes);
     return true;

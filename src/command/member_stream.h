@@ -1,6 +1,6 @@
-// member_stream.h: a large hash, set or list as a reply that goes out piece by piece, under a snapshot: all
-// of it, a random choice, or what follows one element. The number of members is known from the record, so
-// one pass suffices.
+// member_stream.h: a large hash, set, list or sorted set as a reply that goes out piece by piece, under a
+// snapshot: all of it, a random choice, or what follows one element. The number of members is known from the
+// record, so one pass suffices.
 #pragma once
 
 #include <cstdint>
@@ -21,9 +21,10 @@ struct MemberSelection {
   uint64_t size = 0;    // members there are
   uint64_t wanted = 0;  // of them; fewer than size: a random choice
   MemberPart part = MemberPart::kMembers;
-  bool nested = false;    // each pair an array of its own
-  uint64_t seed = 0;      // of the choice
-  std::string from = {};  // the engine key of the first of them; empty: that of the collection
+  bool nested = false;  // each pair an array of its own
+  uint64_t seed = 0;    // of the choice
+  std::string from;     // the engine key of the first of them; empty: that of the collection
+  bool scores = false;  // values are scores
 };
 
 class MemberStream : public ReplyStream {

@@ -33,6 +33,18 @@ bool parse_long_double(std::string_view text, long double* value) {
   return true;
 }
 
+bool parse_double(std::string_view text, double* value) {
+  if (text.empty() || is_blank(text.front())) return false;
+  std::string owned(text);
+  errno = 0;
+  char* end = nullptr;
+  double parsed = std::strtod(owned.c_str(), &end);
+  if (static_cast<size_t>(end - owned.c_str()) != text.size() || std::isnan(parsed)) return false;
+  if (errno == ERANGE && (std::isinf(parsed) || parsed == 0)) return false;
+  *value = parsed;
+  return true;
+}
+
 void format_integer(int64_t value, IntegerText* text) {
   auto result = std::to_chars(text->buffer, text->buffer + sizeof text->buffer, value);
   text->view = {text->buffer, static_cast<size_t>(result.ptr - text->buffer)};

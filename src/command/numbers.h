@@ -12,6 +12,9 @@ namespace varve {
 // As strtold reads it, but no blank in front, nothing behind, no NaN, no overflow. "inf" is a number.
 bool parse_long_double(std::string_view text, long double* value);
 
+// The same for a double, as strtod reads it: a score, an increment.
+bool parse_double(std::string_view text, double* value);
+
 // "-12"; the text lives in `buffer`.
 struct IntegerText {
   char buffer[24];

@@ -1,5 +1,7 @@
 #include "keyspace/entry_format.h"
 
+#include <bit>
+#include <cmath>
 #include <cstring>
 
 #include "base/check.h"
@@ -16,6 +18,7 @@ constexpr uint8_t kFlagNotInteger = 8;  // of a string
 constexpr uint8_t kFlagGrown = 8;       // of a collection
 constexpr uint8_t kFlagRaw = 16;
 constexpr uint8_t kKnownFlags = 31;
+constexpr uint64_t kSignBit = uint64_t{1} << 63;
 
 std::string system_key(char kind) {
   return {kSystemSpace, kind};
@@ -133,6 +136,34 @@ void make_position_key(uint64_t collection, uint64_t position, EngineKey* out) {
   char rest[8];
   encode_big64(rest, position);
   make_element_key(collection, Part::kMain, {rest, sizeof rest}, out);
+}
+
+void encode_score(char* dst, double score) {
+  auto bits = std::bit_cast<uint64_t>(score);
+  encode_big64(dst, (bits & kSignBit) != 0 ? ~bits : bits | kSignBit);
+}
+
+double decode_score(const char* src) {
+  uint64_t bits = decode_big64(src);
+  return std::bit_cast<double>((bits & kSignBit) != 0 ? bits & ~kSignBit : ~bits);
+}
+
+void make_place(double score, std::string_view member, std::string* place) {
+  place->resize(kScoreSize);
+  encode_score(place->data(), score == 0 ? 0 : score);
+  place->append(member);
+}
+
+bool parse_order_element(std::string_view engine_key, std::string_view value, std::string_view* member,
+                         double* score) {
+  if (engine_key.size() < kPartPrefixSize + kScoreSize || engine_key[0] != kElementSpace ||
+      engine_key[9] != static_cast<char>(Part::kOrder)) {
+    return false;
+  }
+  *score = decode_score(engine_key.data() + kPartPrefixSize);
+  *member = engine_key.substr(kPartPrefixSize + kScoreSize);
+  if (!value.empty() && *score == 0) *score = -0.0;
+  return !std::isnan(*score) && (value.empty() || (value == "\1" && *score == 0));
 }
 
 uint32_t member_hash(std::string_view member) {

@@ -40,12 +40,14 @@
 //             stream: ms:u64 sequence:u64                       element, a zset's score, a stream's packed
 //                                                               fields; nothing for a set
 //                                                            1: length:varint, the value stands in part 3
-//   1 order   zset: score:8 member                         (empty)
-//   2 counts  zset: level:u8 start                         count
+//   1 order   zset: score:8 member (its place)             empty; one byte 1 when the score is -0
+//   2 counts  zset: level:u8 place                         count:varint (types/rank_index.h)
 //   3 long    rest of the main key, piece:u32              bytes [piece * 256 KiB, + 256 KiB) of the value
 //   parts from 16 on are reserved for consumer groups of streams
 //
 //   hash32 is the low half of the member's XXH3; a list's positions start in the middle of their range.
+//   A score in 8 bytes: the bits of the double, big-endian, with the sign bit turned over, of negative ones
+//   all bits: memcmp orders them. In a place -0 is written as 0, because Redis takes them for equal.
 //
 // Engine counters: a database's id counts its metadata records; id | kHintCounter counts its hints.
 //
@@ -152,6 +154,15 @@ void make_element_key(uint64_t collection, Part part, std::string_view rest, Eng
 void make_member_key(uint64_t collection, std::string_view member, EngineKey* out);
 void make_position_key(uint64_t collection, uint64_t position, EngineKey* out);
 uint32_t member_hash(std::string_view member);
+// A score's 8 bytes. What stands for no number is read as NaN.
+inline constexpr size_t kScoreSize = 8;
+void encode_score(char* dst, double score);
+double decode_score(const char* src);
+// Where a member of a sorted set stands in its order: the rest of its key in the order part.
+void make_place(double score, std::string_view member, std::string* place);
+// Member and score of an element of the order part; false when it is none.
+bool parse_order_element(std::string_view engine_key, std::string_view value, std::string_view* member,
+                         double* score);
 // The piece of a long value whose main key this is.
 void make_piece_key(std::string_view main_key, uint32_t piece, EngineKey* out);
 // The member and its hash in an element key of the main part; false when it is none.

@@ -118,18 +118,9 @@ void Reply::bulk_integer(int64_t value) {
 std::string format_real(double value) {
   if (std::isnan(value)) return "nan";
   if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
-  // The shortest digits that read back as the same double, laid out as %.17g lays out its seventeen.
-  char scientific[40];
-  char* end =
-      std::to_chars(scientific, scientific + sizeof scientific, value, std::chars_format::scientific).ptr;
-  const char* e =
-      static_cast<const char*>(std::memchr(scientific, 'e', static_cast<size_t>(end - scientific)));
-  int exponent = 0;
-  std::from_chars(e[1] == '+' ? e + 2 : e + 1, end, exponent);
-  if (exponent < -4 || exponent >= 17) return std::string(scientific, end);
-  char fixed[400];
-  end = std::to_chars(fixed, fixed + sizeof fixed, value, std::chars_format::fixed).ptr;
-  return std::string(fixed, end);
+  char text[40];
+  return std::string(text,
+                     std::to_chars(text, text + sizeof text, value, std::chars_format::general, 17).ptr);
 }
 
 }  // namespace varve

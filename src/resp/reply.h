@@ -31,7 +31,7 @@ class Reply {
   void map(uint64_t pairs);
   void set(uint64_t count);
   void push(uint64_t count);
-  void real(double value);  // , or bulk, in Redis's shortest form ("%.17g" made short; inf, -inf, nan)
+  void real(double value);  // , or bulk, as format_real() writes it
   void boolean(bool value);
   void verbatim(std::string_view format, std::string_view text);  // format: 3 letters, "txt"
   void bulk_integer(int64_t value);                               // an integer as a bulk string
@@ -42,8 +42,7 @@ class Reply {
   int protocol_;
 };
 
-// Redis's text of a double: integers without exponent up to 17 digits, else shortest %.17g; "inf", "-inf",
-// "nan".
+// Redis's text of a double: as "%.17g" prints it; "inf", "-inf", "nan".
 std::string format_real(double value);
 
 }  // namespace varve

@@ -21,7 +21,8 @@
 //                                   behind count>
 //   walk> SSCAN key COUNT 2         the same with HSCAN, SSCAN or ZSCAN
 //   fill> name: 100                 sets name:1 to name:100
-//   fill> SADD key name: 100        one command with these names; HSET with the value x for each
+//   fill> SADD key name: 100        one command with these names; HSET with the value x for each, ZADD
+//                                   with the score 1
 //   varve> ...                      not sent to a real Redis
 //   wait> 50                        milliseconds pass
 //   compact>  reopen>               what it says; nothing on a real Redis
@@ -366,6 +367,7 @@ void fill(Target& target, const std::vector<std::string>& words) {
   std::vector<std::string> args = {"MSET"};
   if (!keys) args = {words.at(0), words.at(1)};
   for (int i = 1; i <= std::stoi(words.at(keys ? 1 : 3)); ++i) {
+    if (words[0] == "ZADD") args.push_back("1");
     args.push_back(words.at(keys ? 0 : 2) + std::to_string(i));
     if (keys || words[0] == "HSET") args.push_back("x");
   }

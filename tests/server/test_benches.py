@@ -28,6 +28,12 @@ def bench_redis(t):
 
 
 @test
+def bench_sorted_sets(t):
+    out = run_bench(t, "bench_sorted_sets.py", "--sizes", "10,1000", "--requests", "200", "--pairs", "500", "--queues", "10")
+    check("ZRANK" in out and "queue of" in out, out)
+
+
+@test
 def bench_scale(t):
     out = run_bench(t, "bench_scale.py", "--keys", "100,1000", "--connections", "1,10", "--requests", "2000")
     check("connections" in out, out)

@@ -16,6 +16,7 @@ LONG = [b"100000", b"100001", b"200000"]
 
 # Fields and members; together they exceed what counts as small.
 MEMBERS = [b"a", b"b", b"1", b"2", b"-3", b"07", b"", b"m" * 70, b"\x00\xff"]
+SCORES = [b"0", b"-0", b"1", b"2", b"2.5", b"-3", b"1e17", b"0.1", b"inf", b"-inf", b"-1.5e-9", b"123456789012345678"]
 # What a family of commands draws from, beside Maker's own: name -> functions that make one command.
 FAMILIES = {
     "hash": [
@@ -60,11 +61,42 @@ FAMILIES = {
                          [b"BLMPOP", m.timeout(), m.one([b"1", b"2", b"0", b"x"])] + m.some(m.key, 1, 3) + [m.one([b"LEFT", b"RIGHT", b"x"])]
                          + m.one([[], [b"COUNT", m.index()]])]),
     ],
+    "zset": [
+        lambda m: [b"ZADD", m.key()] + m.add_options() + m.flat(m.some(lambda: [m.score(), m.member()])),
+        lambda m: [b"ZADD", m.key()] + m.flat(m.some(lambda: [m.score(), m.member()], 1, 6)),
+        lambda m: [b"ZADD", m.key()] + m.some(m.member), lambda m: [b"ZINCRBY", m.key(), m.score(), m.member()],
+        lambda m: [b"ZREM", m.key()] + m.some(m.member), lambda m: [b"ZCARD", m.key()], lambda m: [b"ZSCORE", m.key(), m.member()],
+        lambda m: [b"ZMSCORE", m.key()] + m.some(m.member),
+        lambda m: [m.one([b"ZCOUNT", b"ZREMRANGEBYSCORE"]), m.key(), m.score_bound(), m.score_bound()],
+        lambda m: [b"ZREMRANGEBYRANK", m.key(), m.rank(), m.rank()],
+        lambda m: [b"ZRANGE", m.key(), m.rank(), m.rank()] + m.range_options(), lambda m: [b"ZREVRANGE", m.key(), m.rank(), m.rank()] + m.range_options(),
+        lambda m: [b"ZRANGE", m.key(), m.score_bound(), m.score_bound(), b"BYSCORE"] + m.range_options(),
+        lambda m: [m.one([b"ZRANGEBYSCORE", b"ZREVRANGEBYSCORE"]), m.key(), m.score_bound(), m.score_bound()] + m.range_options(),
+        lambda m: [b"ZRANGESTORE", m.key(), m.key(), m.rank(), m.rank()] + m.one([[], [b"REV"], [b"BYSCORE"], [b"LIMIT", b"0", b"1"]]),
+        lambda m: [b"ZRANGESTORE", m.key(), m.key(), m.score_bound(), m.score_bound(), b"BYSCORE"] + m.one([[], [b"REV"], [b"LIMIT", b"0", b"2"]]),
+        lambda m: [m.one([b"ZPOPMIN", b"ZPOPMAX"]), m.key()] + m.one([[], [], [b"0"], [b"2"], [b"-1"], [b"x"], [b"100000"]]),
+        lambda m: [b"ZMPOP", m.one([b"1", b"2", b"2", b"0", b"x"])] + m.some(m.key, 1, 2) + [m.one([b"MIN", b"MAX", b"max", b"x"])]
+        + m.one([[], [], [b"COUNT", b"2"], [b"COUNT", b"0"], [b"COUNT", b"1", b"COUNT", b"1"], [b"COUNT"]]),
+        lambda m: [b"ZRANDMEMBER", m.key(), m.one([b"0", b"100000", b"x", b"9223372036854775807"])] + m.one([[], [b"WITHSCORES"], [b"x"]]),
+        lambda m: [b"ZSCAN", m.key(), m.one([b"0", b"0", b"x"])] + m.scan_options(),
+        lambda m: [m.one([b"ZUNION", b"ZINTER", b"ZDIFF"])] + m.counted_keys() + m.algebra_options(),
+        lambda m: [m.one([b"ZUNIONSTORE", b"ZINTERSTORE", b"ZDIFFSTORE"]), m.key()] + m.counted_keys() + m.algebra_options(),
+        lambda m: [b"ZINTERCARD"] + m.counted_keys() + m.one([[], [], [b"LIMIT", m.number()], [b"x"]]),
+    ],
+    "zset by name": [  # on keys of their own, whose members all have one score: else the order is nobody's promise
+        lambda m: [b"ZADD", m.name_key()] + m.flat(m.some(lambda: [b"0", m.member()], 1, 6)), lambda m: [b"ZREM", m.name_key(), m.member()],
+        lambda m: [m.one([b"ZLEXCOUNT", b"ZREMRANGEBYLEX"]), m.name_key(), m.name_bound(), m.name_bound()],
+        lambda m: [m.one([b"ZRANGEBYLEX", b"ZREVRANGEBYLEX"]), m.name_key(), m.name_bound(), m.name_bound()] + m.range_options(),
+        lambda m: [b"ZRANGE", m.name_key(), m.name_bound(), m.name_bound(), b"BYLEX"] + m.range_options(),
+        lambda m: [m.one([b"ZRANK", b"ZREVRANK"]), m.one([m.key(), m.name_key()]), m.member()],
+    ],
     "encoding": [lambda m: [b"OBJECT", b"ENCODING", m.key()]],
 }
 # Replies whose elements come in an order of the server's own.
 UNORDERED = {b"HKEYS", b"HVALS", b"HGETALL", b"SMEMBERS", b"SINTER", b"SUNION", b"SDIFF", b"SPOP", b"SRANDMEMBER", b"HRANDFIELD", b"HSCAN",
-             b"SSCAN", b"SCAN", b"KEYS"}
+             b"SSCAN", b"SCAN", b"KEYS", b"ZSCAN", b"ZRANDMEMBER"}
+# Take arguments that they do not take in Redis 7.0.
+NEWER = {b"ZRANK", b"ZREVRANK"}
 
 
 class Maker:
@@ -95,6 +127,36 @@ class Maker:
         return self.one([[b"COUNT", b"100000"], [b"COUNT", b"100000", b"MATCH", b"m*"], [b"COUNT", b"0"], [b"COUNT", b"x"], [b"x"],
                          [b"TYPE", b"set", b"COUNT", b"100000"]])
 
+    def name_key(self):
+        return self.one([b"names:1", b"names:2"])
+
+    def score(self):
+        return self.one(self.one([SCORES, SCORES, FLOATS, NUMBERS]))
+
+    def score_bound(self):
+        return self.one([b"", b"", b"("]) + self.one(self.one([SCORES, SCORES, FLOATS, WORDS[:5]]))
+
+    def name_bound(self):
+        return self.one([b"-", b"+", b"[" + self.member(), b"(" + self.member(), b"[" + self.member(), self.one(WORDS[:5])])
+
+    def rank(self):
+        return self.one([b"0", b"0", b"1", b"3", b"-1", b"-1", b"-3", self.number()])
+
+    def add_options(self):
+        return [self.case(option) for option in self.chance.sample([b"NX", b"XX", b"GT", b"LT", b"CH", b"INCR"], self.chance.choice([1, 1, 2, 3]))]
+
+    def range_options(self):
+        parts = [[b"WITHSCORES"], [b"REV"], [b"LIMIT", b"0", b"2"], [b"LIMIT", b"1", b"-1"], [b"LIMIT", self.number(), self.number()], [b"BYLEX"]]
+        return self.flat(self.chance.sample(parts, self.chance.choice([0, 0, 1, 1, 2])))
+
+    def counted_keys(self):
+        keys = self.some(self.key, 1, 3)
+        return [self.one([str(len(keys)).encode()] * 8 + [b"0", b"9", b"x"])] + keys
+
+    def algebra_options(self):
+        parts = [[b"WEIGHTS"] + self.some(self.score, 1, 3), [b"AGGREGATE", self.one([b"SUM", b"min", b"MAX", b"x"])], [b"WITHSCORES"]]
+        return self.flat(self.chance.sample(parts, self.chance.choice([0, 0, 1, 1, 2])))
+
     def value(self):
         return self.one(self.one([WORDS, NUMBERS, FLOATS]))
 
@@ -120,7 +182,7 @@ class Maker:
         c, key, value, number = self.chance, self.key, self.value, self.number
         if c.random() < 0.5:
             words = self.one(FAMILIES[self.one(sorted(FAMILIES))])(self)
-            return self.spoilt(words) if words[0] not in UNORDERED else words
+            return self.spoilt(words) if words[0] not in UNORDERED | NEWER else words
         kind = c.randrange(46)
         if kind == 0:
             words = [b"SET", key(), value()]
@@ -225,8 +287,9 @@ def same(words, ours, theirs):
 def content(client, key):
     """Type, encoding and value of a key."""
     kind = client.ok("TYPE", key)
-    read = {b"string": "GET", b"hash": "HGETALL", b"set": "SMEMBERS", b"list": "LRANGE"}[kind if isinstance(kind, bytes) else kind.encode()]
-    value = client.ok(read, key, *((0, -1) if read == "LRANGE" else ()))
+    read = {b"string": "GET", b"hash": "HGETALL", b"set": "SMEMBERS", b"list": "LRANGE", b"zset": "ZRANGE"}[kind if isinstance(kind, bytes) else kind.encode()]
+    options = {"LRANGE": [0, -1], "ZRANGE": [0, -1, "WITHSCORES"]}
+    value = client.ok(read, key, *options.get(read, []))
     if read == "HGETALL":
         value = sorted(value.items()) if isinstance(value, dict) else sorted(zip(value[::2], value[1::2]))
     return kind, client.ok("OBJECT", "ENCODING", key), sorted(value) if read == "SMEMBERS" else value

@@ -3,7 +3,10 @@
 #include "keyspace/entry_format.h"
 
 #include <doctest/doctest.h>
+
 #include <fmt/format.h>
+#include <cmath>
+#include <limits>
 
 #include <string>
 
@@ -161,6 +164,46 @@ TEST_CASE("entry format: elements stay in their parts") {
   make_piece_key(key, 0, &piece);
   CHECK(part_range(41, Part::kLong).contains(piece));
   CHECK_FALSE(parse_member_key(piece, &hash, &member));
+}
+
+TEST_CASE("entry format: places are in the order of scores, then of names") {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const double scores[] = {-infinity, -1e300, -2, -1, -1e-300, 0, 1e-300, 0.5, 1, 2, 1e300, infinity};
+  std::string last;
+  for (double score : scores) {
+    for (const char* member : {"", "a", "ab", "b"}) {
+      std::string place;
+      make_place(score, member, &place);
+      CHECK(last < place);
+      last = place;
+      EngineKey key;
+      make_element_key(7, Part::kOrder, place, &key);
+      std::string_view found;
+      double found_score = 1;
+      REQUIRE(parse_order_element(key, "", &found, &found_score));
+      CHECK(found == member);
+      CHECK(found_score == score);
+    }
+  }
+  char bytes[kScoreSize];
+  encode_score(bytes, -0.0);
+  CHECK(std::signbit(decode_score(bytes)));
+  std::string place, same;
+  make_place(-0.0, "a", &place);
+  make_place(0.0, "a", &same);
+  CHECK(place == same);
+  EngineKey key;
+  make_element_key(7, Part::kOrder, place, &key);
+  std::string_view member;
+  double score = 0;
+  REQUIRE(parse_order_element(key, "\1", &member, &score));
+  CHECK(std::signbit(score));
+  CHECK_FALSE(parse_order_element(key, "\2", &member, &score));
+  make_place(std::numeric_limits<double>::quiet_NaN(), "a", &place);
+  make_element_key(7, Part::kOrder, place, &key);
+  CHECK_FALSE(parse_order_element(key, "", &member, &score));
+  make_member_key(7, "abcdefghijkl", &key);
+  CHECK_FALSE(parse_order_element(key, "", &member, &score));
 }
 
 TEST_CASE("entry format: the end of a prefix") {

@@ -3,7 +3,9 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <string>
+#include <utility>
 
 namespace varve {
 namespace {
@@ -60,6 +62,25 @@ TEST_CASE("numbers: ignoring case") {
   CHECK(equals_ignoring_case("KeepTTL", "keepttl"));
   CHECK_FALSE(equals_ignoring_case("keepttl ", "keepttl"));
   CHECK_FALSE(equals_ignoring_case("", "x"));
+}
+
+TEST_CASE("numbers: doubles") {
+  double value = 0;
+  const std::pair<const char*, double> good[] = {
+      {"1", 1},    {"-2.5", -2.5},     {"3e2", 300},      {"0x10", 16},
+      {".5", 0.5}, {"1e-300", 1e-300}, {"inf", HUGE_VAL}, {"-Infinity", -HUGE_VAL}};
+  for (const auto& [text, expected] : good) {
+    CAPTURE(text);
+    CHECK(parse_double(text, &value));
+    CHECK(value == expected);
+  }
+  value = 77;
+  for (const char* bad : {"", " 1", "1 ", "x", "1x", "nan", "1e400", "-1e400", "1e-400", "(1"}) {
+    CAPTURE(bad);
+    CHECK_FALSE(parse_double(bad, &value));
+  }
+  CHECK_FALSE(parse_double(std::string_view("1\0", 2), &value));
+  CHECK(value == 77);
 }
 
 }  // namespace

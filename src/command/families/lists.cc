@@ -94,8 +94,11 @@ void run_lrange(CommandContext& context) {
   uint64_t body = context.reply.out().end();
   auto stream = [&, whole = count] {
     context.reply.out().truncate(body);
-    MemberSelection selection{list.record().collection, whole, whole, MemberPart::kValues, false, 0,
-                              list.element_key(first)};
+    MemberSelection selection;
+    selection.collection = list.record().collection;
+    selection.size = selection.wanted = whole;
+    selection.part = MemberPart::kValues;
+    selection.from = list.element_key(first);
     context.stream(std::make_unique<MemberStream>(*context.engine(), selection, context.tx.read().seen));
   };
   bool streams = context.may_stream() && !list.is_inline();

@@ -1,6 +1,7 @@
 #include "command/families/member_replies.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -19,21 +20,46 @@ constexpr int64_t kScanMembersMax = 10'000;
 constexpr uint64_t kScanBytesMax = 1 << 20;
 constexpr uint64_t kScanStepsMax = 200'000;  // of patterns
 
+bool has_scores(const Members& members) {
+  return members.record().type == ValueType::kSortedSet;
+}
+
+// The score in an element's value; 0 behind damage.
+double score_of(CommandContext& context, const ElementValue& value) {
+  if (value.bytes.size() == kScoreSize) return decode_score(value.bytes.data());
+  context.tx.fail(Status::corruption("keyspace: a member of a sorted set has no score"));
+  return 0;
+}
+
+// As ZSCAN shows it: listpacks give their integers as such, whatever their size.
+std::string score_text(double score, bool grown) {
+  constexpr double kIntegerMax = 0x1.0p62;
+  if (!grown && std::abs(score) <= kIntegerMax && score == std::trunc(score)) {
+    return std::to_string(static_cast<int64_t>(score));
+  }
+  return format_real(score);
+}
+
 // True when the reply has become too long, with the next piece of so many bytes, to be held in memory.
 bool too_long(CommandContext& context, uint64_t more) {
   return context.reply.out().end() - context.reply_start + more > context.host().max_reply();
 }
 
 // False: an error was replied instead.
-bool reply_member(CommandContext& context, Members::Walk& walk, MemberPart part, bool nested,
-                  std::string* scratch) {
+bool reply_member(CommandContext& context, const Members& members, Members::Walk& walk, MemberPart part,
+                  bool nested, std::string* scratch) {
   if (too_long(context, walk.member().size() + walk.value().length)) {
     reply_too_long(context);
     return false;
   }
   if (nested) context.reply.array(2);
   if (part != MemberPart::kValues) context.reply.bulk(walk.member());
-  if (part != MemberPart::kMembers) context.reply.bulk(walk.read(scratch));
+  if (part == MemberPart::kMembers) return true;
+  if (has_scores(members)) {
+    context.reply.real(score_of(context, walk.value()));
+  } else {
+    context.reply.bulk(walk.read(scratch));
+  }
   return true;
 }
 
@@ -49,8 +75,14 @@ bool nests(CommandContext& context, MemberPart part) {
 // `wanted` of the members behind a header, in the order they stand; fewer than all: a random choice. False:
 // an error was replied instead.
 bool reply_some(CommandContext& context, Members& members, uint64_t wanted, MemberPart part, bool nested) {
-  MemberSelection selection{members.record().collection, members.size(), wanted, part, nested,
-                            context.invocation.seed};
+  MemberSelection selection;
+  selection.collection = members.record().collection;
+  selection.size = members.size();
+  selection.wanted = wanted;
+  selection.part = part;
+  selection.nested = nested;
+  selection.seed = context.invocation.seed;
+  selection.scores = has_scores(members);
   auto stream = [&] {
     context.stream(std::make_unique<MemberStream>(*context.engine(), selection, context.tx.read().seen));
     return true;
@@ -68,7 +100,7 @@ bool reply_some(CommandContext& context, Members& members, uint64_t wanted, Memb
       context.reply.out().truncate(start);
       return stream();
     }
-    if (!reply_member(context, walk, part, nested, &scratch)) return false;
+    if (!reply_member(context, members, walk, part, nested, &scratch)) return false;
     --wanted;
   }
   ReadContext& read = context.tx.read();
@@ -88,7 +120,7 @@ void reply_draws(CommandContext& context, Members& members, uint64_t count, Memb
   Members::Walk walk(members);
   for (uint64_t i = 0; i < count; ++i) {
     members.seek_random(walk, random);
-    if (!walk.valid() || !reply_member(context, walk, part, nested, &scratch)) return;
+    if (!walk.valid() || !reply_member(context, members, walk, part, nested, &scratch)) return;
   }
 }
 
@@ -106,7 +138,7 @@ void reply_distinct_draws(CommandContext& context, Members& members, uint64_t co
       walk.next();
       if (!walk.valid() && !walk.missed()) walk.seek_to_first();
     }
-    if (!walk.valid() || !reply_member(context, walk, part, nested, &scratch)) return;
+    if (!walk.valid() || !reply_member(context, members, walk, part, nested, &scratch)) return;
   }
 }
 
@@ -174,7 +206,11 @@ void reply_member_scan(CommandContext& context, Members& members, uint64_t curso
       return reply_too_long(context);
     }
     page.push_back({walk.hash(), std::string(walk.member()), {}});
-    if (part == MemberPart::kBoth) page.back().value = walk.read(&scratch);
+    if (has_scores(members)) {
+      page.back().value = score_text(score_of(context, walk.value()), members.grown());
+    } else if (part == MemberPart::kBoth) {
+      page.back().value = walk.read(&scratch);
+    }
     bytes += walk.member().size() + walk.value().length;
     if (!read.misses.empty()) break;
   }

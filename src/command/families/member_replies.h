@@ -1,5 +1,5 @@
-// member_replies.h: what hashes and sets answer alike: all of them, a scan's page, random members. Small ones
-// at once, large ones as a stream.
+// member_replies.h: what hashes, sets and sorted sets answer alike: all of them, a scan's page, random
+// members. Small ones at once, large ones as a stream.
 #pragma once
 
 #include "command/command_context.h"
@@ -18,7 +18,7 @@ bool reply_members(CommandContext& context, Members& members, MemberPart part);
 // `count` random members with header, as HRANDFIELD and SRANDMEMBER answer: distinct ones, at most all; below
 // 0 as many as that, with repetitions.
 void reply_random_members(CommandContext& context, Members& members, int64_t count, MemberPart part);
-// HSCAN and SSCAN: cursor and page. The cursor is the hash of the next member.
+// HSCAN, SSCAN and ZSCAN: cursor and page. The cursor is the hash of the next member.
 void reply_member_scan(CommandContext& context, Members& members, uint64_t cursor, const ScanOptions& options,
                        MemberPart part);
 

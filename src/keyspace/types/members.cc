@@ -18,7 +18,6 @@ constexpr uint64_t kRandomSteps = 4;
 constexpr uint64_t kRemovedFactor = 4;
 constexpr uint64_t kRemovedMin = 256;
 constexpr uint64_t kMovedMax = 4096;
-constexpr size_t kMovedBytesMax = 256 * 1024;
 
 }  // namespace
 
@@ -113,9 +112,13 @@ void Members::save() {
   Collection::save();
 }
 
+bool Members::worth_moving(uint64_t removed) const {
+  if (removed < record_.count * kRemovedFactor + kRemovedMin || record_.count > kMovedMax) return false;
+  return record_.collection == old_collection_;  // nobody would drop an id that no record has had
+}
+
 void Members::renew_id() {
-  if (removed_ < record_.count * kRemovedFactor + kRemovedMin || record_.count > kMovedMax) return;
-  if (record_.collection != old_collection_) return;  // nobody would drop an id that no record has had
+  if (!worth_moving(removed_)) return;
   removed_ = 0;
   std::vector<Moved> members;
   if (!take_all(&members)) return;

@@ -1,6 +1,7 @@
-// members.h: collections whose elements are found by name: hashes (a value with each) and sets (none). Inline
-// they stand in the order they came (integers of a small set in theirs); as elements by the hash of their
-// name, so that a walk can start anywhere and a random one is a seek.
+// members.h: collections whose elements are found by name: hashes (a value with each), sets (none) and sorted
+// sets (a score, and an order beside, with a state of their own: sorted_set.h). Inline they
+// stand in the order they came (integers of a small set in theirs); as elements by the hash of their name, so
+// that a walk can start anywhere and a random one is a seek.
 //
 //   state := [removed:varint]      how many members were removed under this collection id
 //
@@ -70,16 +71,20 @@ class Members : public Collection {
 
  protected:
   Members(Transaction& tx, DatabaseId database, std::string_view key, const Entry& entry, ValueType type)
-      : Collection(tx, database, key, entry, type, type == ValueType::kHash ? 2 : 1),
-        with_values_(type == ValueType::kHash),
+      : Collection(tx, database, key, entry, type, type == ValueType::kSet ? 1 : 2),
+        with_values_(type != ValueType::kSet),
         old_collection_(record_.collection) {
-    read_state();
+    if (type != ValueType::kSortedSet) read_state();
   }
 
   // Where an inline member stands, and where its value does; false when it is not there.
   bool locate(std::string_view member, size_t* at, size_t* value_at) const;
   // All members become elements.
   void to_elements();
+  // So many were removed under this id that a fresh one is worth it, and may be taken.
+  bool worth_moving(uint64_t removed) const;
+  // No more bytes of members and values are moved at once.
+  static constexpr size_t kMovedBytesMax = 256 * 1024;
   EngineKey element_key_;
 
  private:
