@@ -187,6 +187,7 @@ void show_range(CommandContext& context, const RangeForms& forms) {
   uint64_t first = 0;
   uint64_t count = 0;
   find_members(set, request, &first, &count);
+  if (context.tx.read().faulted()) return;  // what was counted is too little
   reply_members(context, set, first, count, request);
 }
 
