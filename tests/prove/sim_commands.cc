@@ -2,13 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cctype>
 #include <cstdlib>
 
 namespace varve::prove {
 
 std::string Draw::key() {
-  if (random.one_in(40)) return random.one_in(2) ? hash_key() : set_key();
+  if (random.one_in(60)) return any_key();
   // A few hot keys, and a shared prefix as real keys have.
   uint64_t n = random.one_in(3) ? random.below(options.hot_keys) : random.below(options.keys);
   return fmt::format("key:{:05}", n);
@@ -23,8 +24,62 @@ std::string Draw::set_key() {
 }
 
 std::string Draw::any_key() {
-  uint64_t kind = random.below(4);
-  return kind == 0 ? hash_key() : kind == 1 ? set_key() : key();
+  switch (random.below(8)) {
+    case 0:
+      return hash_key();
+    case 1:
+      return set_key();
+    case 2:
+      return list_key();
+    case 3:
+      return zset_key();
+    default:
+      return key();
+  }
+}
+
+// Who pushes mostly means those who wait.
+bool Draw::draw_awaited(std::string_view prefix, std::string* key) {
+  if (awaited.empty() || random.one_in(2)) return false;
+  *key = awaited[random.below(awaited.size())];
+  return key->starts_with(prefix);
+}
+
+std::string Draw::list_key() {
+  std::string key;
+  if (draw_awaited("list:", &key)) return key;
+  return random.one_in(60) ? any_key() : fmt::format("list:{}", random.below(2 + options.keys / 16));
+}
+
+std::string Draw::zset_key() {
+  std::string key;
+  if (draw_awaited("zset:", &key)) return key;
+  return random.one_in(60) ? any_key() : fmt::format("zset:{}", random.below(2 + options.keys / 16));
+}
+
+std::string Draw::lex_key() {
+  return fmt::format("lex:{}", random.below(2));
+}
+
+std::string Draw::sum_key() {
+  return fmt::format("sum:{}", random.below(2));
+}
+
+std::string Draw::scored_member() {
+  uint64_t n = random.below(options.scored);
+  return fmt::format("{}{}", n % 3 == 0 ? "" : "member:", n) + std::string(n % 32 == 1 ? 100 : 0, '.');
+}
+
+std::string Draw::score() {
+  if (random.one_in(80)) return random.one_in(2) ? "inf" : "-inf";
+  // Few, so that many members share one; or fine ones.
+  int64_t quarters = random.one_in(2) ? 4 * (static_cast<int64_t>(random.below(9)) - 4)
+                                      : static_cast<int64_t>(random.below(4000)) - 2000;
+  return real_text(static_cast<double>(quarters) / 4);
+}
+
+std::string Draw::element() {
+  return random.one_in(3) ? fmt::format("element:{}", random.below(8)) : value();
 }
 
 std::string Draw::field() {
@@ -67,6 +122,9 @@ const std::vector<CommandRow>& all_commands() {
     add_string_rows(&all);
     add_hash_rows(&all);
     add_set_rows(&all);
+    add_list_rows(&all);
+    add_sorted_set_rows(&all);
+    add_sorted_set_range_rows(&all);
     add_key_rows(&all);
     add_scan_rows(&all);
     add_connection_rows(&all);
@@ -95,8 +153,9 @@ Arguments draw_member_scan(Draw& draw, const char* name, const std::string& key)
 
 bool may_be_queued(const CommandRow& row) {
   std::string_view family = row.family;
-  return family == "strings" || family == "hashes" || family == "sets" || family == "keys" ||
-         family == "scan" || family == "databases";
+  return family == "strings" || family == "hashes" || family == "sets" || family == "lists" ||
+         family == "sorted-sets" || family == "blocking" || family == "keys" || family == "scan" ||
+         family == "databases";
 }
 
 bool parse_number(std::string_view text, int64_t* value) {
@@ -112,6 +171,35 @@ bool parse_number(std::string_view text, int64_t* value) {
   if (sum > INT64_MAX || sum < INT64_MIN) return false;
   *value = static_cast<int64_t>(sum);
   return true;
+}
+
+int64_t number_at(const ModelRun& run, size_t at) {
+  int64_t value = 0;
+  parse_number(run.args[at], &value);
+  return value;
+}
+
+std::string draw_timeout(Draw& draw) {
+  if (draw.random.one_in(3)) return "0";
+  return fmt::format("0.{:03}", 1 + draw.random.below(draw.random.one_in(3) ? 900 : 30));
+}
+
+int64_t timeout_ms(const Arguments& args) {
+  const std::string& text = args[0].ends_with("MPOP") ? args[1] : args.back();
+  return static_cast<int64_t>(std::strtod(text.c_str(), nullptr) * 1000 + 0.5);
+}
+
+void index_range(int64_t start, int64_t stop, size_t size, size_t* first, size_t* count) {
+  auto length = static_cast<int64_t>(size);
+  start = std::max<int64_t>(0, start < 0 ? start + length : start);
+  stop = std::min(length - 1, stop < 0 ? stop + length : stop);
+  *first = start > stop ? 0 : static_cast<size_t>(start);
+  *count = start > stop ? 0 : static_cast<size_t>(stop - start + 1);
+}
+
+std::string draw_index(Draw& draw) {
+  int64_t index = static_cast<int64_t>(draw.random.below(draw.random.one_in(4) ? 600 : 8));
+  return std::to_string(draw.random.one_in(2) ? index : -1 - index);
 }
 
 bool is_integer(std::string_view text) {

@@ -23,6 +23,7 @@ struct DrawOptions {
   uint64_t huge_one_in = 0;   // values above 1 MiB: replies are streamed (0: none)
   uint64_t value_size = 40;
   uint64_t fields = 40;   // names fields are drawn from
+  uint64_t scored = 40;   // names members of sorted sets are drawn from
   int64_t expire_ms = 0;  // expiries are up to so far away (0: none)
 };
 
@@ -37,10 +38,17 @@ class Draw {
   std::string key();
   std::string hash_key();
   std::string set_key();
-  std::string any_key();                     // of any of these kinds
+  std::string list_key();
+  std::string zset_key();
+  std::string lex_key();                     // a sorted set of which all scores are 0; never moved about
+  std::string sum_key();                     // where sums are stored; never a source of others
+  std::string any_key();                     // of any kind that may change places
   std::string field();                       // of a hash
   std::string member(std::string_view set);  // some sets hold integers only
-  std::string number_key();                  // one that INCR and its like get along with
+  std::string scored_member();
+  std::string score();
+  std::string element();     // of a list; some come often
+  std::string number_key();  // one that INCR and its like get along with
   std::string value();
   std::string value_of(uint64_t size);
   std::string integer();
@@ -51,8 +59,11 @@ class Draw {
     return 1 + static_cast<int64_t>(random.below(static_cast<uint64_t>(options.expire_ms)));
   }
   int64_t now_ms = 0;
+  std::vector<std::string> awaited;  // keys that clients wait for
 
  private:
+  bool draw_awaited(std::string_view prefix, std::string* key);
+
   uint64_t tag_ = 0;
 };
 
@@ -71,6 +82,9 @@ struct CommandRow {
 void add_string_rows(std::vector<CommandRow>* rows);
 void add_hash_rows(std::vector<CommandRow>* rows);
 void add_set_rows(std::vector<CommandRow>* rows);
+void add_list_rows(std::vector<CommandRow>* rows);
+void add_sorted_set_rows(std::vector<CommandRow>* rows);
+void add_sorted_set_range_rows(std::vector<CommandRow>* rows);
 void add_transaction_rows(std::vector<CommandRow>* rows);
 void add_key_rows(std::vector<CommandRow>* rows);
 void add_scan_rows(std::vector<CommandRow>* rows);
@@ -88,6 +102,16 @@ Arguments draw_member_scan(Draw& draw, const char* name, const std::string& key)
 bool may_be_queued(const CommandRow& row);
 
 bool parse_number(std::string_view text, int64_t* value);
+// Of an argument that is drawn as a number.
+int64_t number_at(const ModelRun& run, size_t at);
+// A time to wait in seconds, 0 for ever.
+std::string draw_timeout(Draw& draw);
+// How long a command that waits for keys waits for them.
+int64_t timeout_ms(const Arguments& args);
+// [*first, *first + *count): two indexes, both included, negative ones from the end.
+void index_range(int64_t start, int64_t stop, size_t size, size_t* first, size_t* count);
+// An index that is often within a small collection, and may be negative.
+std::string draw_index(Draw& draw);
 // Redis's integer texts only.
 bool is_integer(std::string_view text);
 // A number with a fraction of quarters, exact in binary and short in decimal, added to another (null: to 0).

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <utility>
+#include <vector>
 
 #include "prove/sim_world.h"
 
@@ -56,19 +57,37 @@ class World::SimCore final : public Core {
  public:
   SimCore(World& world, uint64_t seed) : Core(*world.host_, world.clock_, seed, [] {}), world_(world) {}
 
+  // A run that leaves something for clients that wait serves them before it returns: their runs are judged
+  // behind it, and it ended where the first of them began.
   RunResult run(ClientState& client, Invocation& invocation, OutputBuffer& out) override {
+    if (current_ != nullptr && !current_->after) current_->after = last_sequence();
+    Ran ran{.client = client.id, .had_waited = client.blocked, .before = last_sequence()};
+    Ran* outer = std::exchange(current_, &ran);
     uint64_t start = out.end();
-    Sequence before = engine() != nullptr ? engine()->last_sequence() : 0;
-    RunResult result = Core::run(client, invocation, out);
-    Sequence after = engine() != nullptr ? engine()->last_sequence() : 0;
+    ran.result = Core::run(client, invocation, out);
+    current_ = outer;
+    if (!ran.after) ran.after = last_sequence();
     std::string_view unsent = out.unsent(out.end());
-    world_.executed(client, invocation, unsent.substr(unsent.size() - (out.end() - start)), result, before,
-                    after);
+    ran.reply = unsent.substr(unsent.size() - (out.end() - start));
+    ran.args.assign(invocation.args.begin(), invocation.args.end());
+    ran.now_ms = invocation.now_ms;
+    ran.waits = client.blocked;
+    RunResult result = ran.result;
+    if (outer != nullptr) {
+      served_.push_back(std::move(ran));
+      return result;
+    }
+    world_.executed(ran);
+    for (const Ran& served : std::exchange(served_, {})) world_.executed(served);
     return result;
   }
 
  private:
+  Sequence last_sequence() { return engine() != nullptr ? engine()->last_sequence() : 0; }
+
   World& world_;
+  Ran* current_ = nullptr;
+  std::vector<Ran> served_;
 };
 
 }  // namespace varve::prove

@@ -62,6 +62,9 @@ Action Generator::any() {
   // Nobody writes after a failed sync; the rest of such a life is soon seen.
   if (rare < 40 && world_.fenced()) left_ = 0;
 
+  // Nobody waits until the end of the life, or little else would happen.
+  if (world_.waits(client) && random_.one_in(30))
+    return {.kind = Action::Kind::kDisconnect, .client = client, .a = random_.below(3)};
   if (!world_.connected(client)) return {.kind = Action::Kind::kConnect, .client = client};
   uint64_t at = random_.below(100);
   if (at < send_percent_ && world_.unanswered(client) < 200) {
@@ -89,6 +92,8 @@ uint64_t Generator::bytes() {
 }
 
 const CommandRow& Generator::row() {
+  static constexpr const char* kPushes[] = {"LPUSH", "RPUSH", "LMOVE", "ZADD"};
+  if (!draw_.awaited.empty() && random_.one_in(5)) return *find_command(kPushes[random_.below(4)]);
   const auto& weights = world_.options().weights;
   uint64_t at = random_.below(total_weight_);
   size_t i = 0;
@@ -111,6 +116,7 @@ Arguments Generator::transaction() {
 
 Action Generator::send(uint32_t client) {
   draw_.now_ms = world_.now_ms();
+  world_.awaited(&draw_.awaited);
   const CommandRow& drawn = row();
   Arguments args = drawn.name == std::string_view("EXEC") ? transaction() : drawn.draw(draw_);
   bool as_line = world_.options().has("inline") && random_.one_in(8);

@@ -180,8 +180,7 @@ void World::compare_all() {
     } while (checker_.cursor != "0");
     for (const auto& [key, slot] : model_.database(db).slots) {
       if (!slot.there) continue;
-      static constexpr const char* kReads[] = {"GET", "HGETALL", "SMEMBERS"};
-      ask({kReads[static_cast<size_t>(slot.type)], key});
+      ask_whole(key, slot);
       ask({"PEXPIRETIME", key});
       if (slot.batch % 8 == 0) ask({"TYPE", key});
     }
@@ -192,6 +191,32 @@ void World::compare_all() {
   disconnect(&checker_, 0);
   core_->turn();  // it is gone before the limits are back
   core_->clients().set_limits(options_.limits);
+}
+
+// A sorted set by its order, by its members, and where some of them stand.
+void World::ask_whole(const std::string& key, const Slot& slot) {
+  switch (slot.type) {
+    case Slot::Type::kString:
+      return ask({"GET", key});
+    case Slot::Type::kHash:
+      return ask({"HGETALL", key});
+    case Slot::Type::kSet:
+      return ask({"SMEMBERS", key});
+    case Slot::Type::kList:
+      ask({"LLEN", key});
+      return ask({"LRANGE", key, "0", "-1"});
+    case Slot::Type::kSortedSet:
+      break;
+  }
+  ask({"ZRANGE", key, "0", "-1", "WITHSCORES"});
+  std::vector<std::string> scores = {"ZMSCORE", key};
+  size_t every = 1 + slot.scores.size() / 6;
+  for (const auto& [member, score] : slot.scores) {
+    scores.push_back(member);
+    if (scores.size() % every == 0) ask({"ZRANK", key, member});
+  }
+  ask(scores);
+  ask({"ZCARD", key});
 }
 
 void World::ask(const std::vector<std::string>& args) {
@@ -220,9 +245,9 @@ void World::rest(bool compare) {
   files_.clear_faults();
   files_.set_space(UINT64_MAX);
   auto answered = [this] {
-    for (const Client& client : clients_) {
-      if (client.wire && !client.wire->broken && (!client.sent.empty() || !client.expected.empty()))
-        return false;
+    for (Client& client : clients_) {
+      bool owed = !client.sent.empty() || !client.expected.empty();
+      if (client.wire && !client.wire->broken && owed && !waits_rightly(&client)) return false;
     }
     return true;
   };
@@ -266,9 +291,7 @@ void World::compare_counts() {
   time_stands_ = true;
   int64_t until_us = clock_.monotonic_us() + kExpirySettlesUs;
   core_->engine()->flush([flushed](const Status& status) { *flushed = status; });
-  auto expired = [&] {
-    return *flushed && clock_.monotonic_us() >= until_us && core_->clients().parked() == 0;
-  };
+  auto expired = [&] { return *flushed && clock_.monotonic_us() >= until_us && runs_stand_still(); };
   if (!pump(expired, kPatience)) return complain("a flush does not come to an end");
   if (!goes_on()) return;
   core_->engine()->compact_range("", "", [compacted](const Status& status) { *compacted = status; });

@@ -22,6 +22,7 @@ std::vector<std::string> all_shown(const std::map<std::string, std::string>& mem
 std::string shown_member(const std::string& member, const std::string& value, Shown shown, bool nested) {
   std::string text = nested ? "*2\r\n" : "";
   if (shown != Shown::kValues) text += fmt::format("${}\r\n", member.size()) + member + "\r\n";
+  if (shown == Shown::kReplies) return text + value;
   if (shown != Shown::kMembers) text += fmt::format("${}\r\n", value.size()) + value + "\r\n";
   return text;
 }
@@ -63,7 +64,8 @@ void reply_all(ModelRun& run, const std::string& header, const std::map<std::str
 void reply_some(ModelRun& run, const std::string& header, const std::map<std::string, std::string>& members,
                 Shown shown, bool nested, size_t count, bool distinct) {
   std::vector<std::string> all = all_shown(members, shown, nested);
-  size_t replies_each = shown == Shown::kBoth && !nested ? 2 : 1;
+  bool both = shown == Shown::kBoth || shown == Shown::kReplies;
+  size_t replies_each = both && !nested ? 2 : 1;
   run.check_stays = true;
   run.check = [=, there = std::set<std::string>(all.begin(), all.end())](std::string_view reply) {
     std::vector<std::string> pieces;
@@ -78,7 +80,7 @@ void reply_some(ModelRun& run, const std::string& header, const std::map<std::st
 }
 
 void reply_page(ModelRun& run, const std::map<std::string, std::string>& members, Shown shown) {
-  run.check = [&members, shown, from_start = run.args[2] == "0"](std::string_view reply) -> std::string {
+  run.check = [members, shown, from_start = run.args[2] == "0"](std::string_view reply) -> std::string {
     std::string cursor;
     std::vector<std::string> words;
     if (!parse_scan(reply, &cursor, &words)) return "not a scan's reply";

@@ -10,8 +10,8 @@
 
 namespace varve::prove {
 
-// Of a hash both or one of them; a set has no values.
-enum class Shown : uint8_t { kMembers, kValues, kBoth };
+// Of a hash both or one of them; a set has no values. kReplies: both, and the values are replies already.
+enum class Shown : uint8_t { kMembers, kValues, kBoth, kReplies };
 
 // One of them as it stands in a reply. `nested`: each pair is an array.
 std::string shown_member(const std::string& member, const std::string& value, Shown shown,
@@ -27,7 +27,7 @@ void reply_all(ModelRun& run, const std::string& header, const std::map<std::str
 // The reply is the header and `count` of them; each at most once if `distinct`.
 void reply_some(ModelRun& run, const std::string& header, const std::map<std::string, std::string>& members,
                 Shown shown, bool nested, size_t count, bool distinct);
-// HSCAN and SSCAN: a page of what is there now; from 0 to 0 it is all.
+// HSCAN, SSCAN and ZSCAN: a page of what is there now; from 0 to 0 it is all.
 void reply_page(ModelRun& run, const std::map<std::string, std::string>& members, Shown shown);
 
 }  // namespace varve::prove

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/check.h"
 
@@ -58,6 +59,8 @@ void Model::erase(uint32_t db, std::string_view key) {
   slot.expire_ms = 0;
   slot.value.clear();
   slot.members.clear();
+  slot.elements.clear();
+  slot.scores.clear();
 }
 
 void Model::flush(uint32_t db) {
@@ -117,6 +120,12 @@ void Model::keep_prefix(uint64_t batch) {
 
 // --- runs ---
 
+std::string real_text(double value) {
+  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
+  bool whole = std::abs(value) < 1e15 && value == std::floor(value);
+  return whole ? std::to_string(static_cast<int64_t>(value)) : fmt::format("{}", value);
+}
+
 const Slot* ModelRun::find(uint32_t db, std::string_view key) {
   ModelDatabase& database = model.database(db);
   auto at = database.slots.find(key);
@@ -154,6 +163,13 @@ void ModelRun::bulk(std::string_view bytes) {
 }
 void ModelRun::null() {
   reply += session.protocol == 3 ? "_\r\n" : "$-1\r\n";
+}
+void ModelRun::null_array() {
+  reply += session.protocol == 3 ? "_\r\n" : "*-1\r\n";
+}
+void ModelRun::score(double value) {
+  std::string text = real_text(value);
+  session.protocol == 3 ? void(reply += fmt::format(",{}\r\n", text)) : bulk(text);
 }
 void ModelRun::array(size_t count) {
   reply += fmt::format("*{}\r\n", count);

@@ -20,7 +20,7 @@ namespace varve::prove {
 
 // One key. A key that is gone keeps its slot, for `batch`.
 struct Slot {
-  enum class Type : uint8_t { kString, kHash, kSet };
+  enum class Type : uint8_t { kString, kHash, kSet, kList, kSortedSet };
 
   bool there = false;
   Type type = Type::kString;
@@ -29,8 +29,14 @@ struct Slot {
   uint64_t born = 0;                           // made it exist; 0 while it does not
   std::string value;                           // of a string
   std::map<std::string, std::string> members;  // of a hash, with their values; of a set
+  std::vector<std::string> elements = {};      // of a list
+  std::map<std::string, double> scores = {};   // of a sorted set
 
   bool live(int64_t now_ms) const { return there && (expire_ms == 0 || expire_ms > now_ms); }
+  // A collection of nothing: such a key does not exist.
+  bool hollow() const {
+    return type != Type::kString && members.empty() && elements.empty() && scores.empty();
+  }
 };
 
 struct ModelDatabase {
@@ -124,6 +130,9 @@ class Model {
   std::vector<Undo> undo_;
 };
 
+// A score as it is shown. Scores are drawn as multiples of 1/4 that are far from where digits run out.
+std::string real_text(double value);
+
 // One execution of one command: what it must answer, and on which batch the answer rests.
 class ModelRun {
  public:
@@ -143,6 +152,8 @@ class ModelRun {
   std::string_view real;      // the real reply, where chance decides; only its beginning when it is streamed
   uint64_t count_slack = 0;   // how many keys DBSIZE may count twice
   bool expired_gone = false;  // the active expiry has had its time: DBSIZE counts none of them
+  bool waited = false;        // the client has waited for its keys: those of other types are passed over
+  bool waits = false;         // nothing is there to be popped: outside of EXEC the client waits
 
   // Null if the key is not there.
   const Slot* find(std::string_view key) { return find(session.db, key); }
@@ -154,9 +165,9 @@ class ModelRun {
   void put(std::string_view key, std::string value, int64_t expire_ms = 0) {
     model.put(session.db, key, std::move(value), expire_ms, now_ms);
   }
-  // A hash or set after a change; none when nothing is left.
+  // A collection after a change; none when nothing is left.
   void place(std::string_view key, Slot content) {
-    if (content.type != Slot::Type::kString && content.members.empty()) return erase(key);
+    if (content.hollow()) return erase(key);
     model.place(session.db, key, std::move(content), now_ms);
   }
   void erase(std::string_view key) { model.erase(session.db, key); }
@@ -167,7 +178,9 @@ class ModelRun {
   void integer(int64_t value);
   void bulk(std::string_view bytes);
   void null();
+  void null_array();
   void array(size_t count);
+  void score(double value);
   // Headers that RESP3 has a type of their own for.
   std::string map_header(size_t pairs) const;
   std::string set_header(size_t members) const;

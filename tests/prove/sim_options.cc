@@ -4,9 +4,10 @@ namespace varve::prove {
 namespace {
 
 constexpr const char* kFeatures[] = {
-    "expiry",   "multi-key", "numbers",     "ranges",      "databases", "flush",       "scan",      "hello",
-    "large",    "huge",      "maintenance", "checkpoints", "errors",    "short-space", "power-cut", "kill",
-    "shutdown", "settings",  "limits",      "inline",      "hashes",    "sets",        "multi"};
+    "expiry",    "multi-key", "numbers",     "ranges",      "databases",   "flush",  "scan",
+    "hello",     "large",     "huge",        "maintenance", "checkpoints", "errors", "short-space",
+    "power-cut", "kill",      "shutdown",    "settings",    "limits",      "inline", "hashes",
+    "sets",      "lists",     "sorted-sets", "blocking",    "multi"};
 
 uint64_t pick(Random& random, std::initializer_list<uint64_t> choices) {
   return *(choices.begin() + random.below(choices.size()));
@@ -29,16 +30,18 @@ WorldOptions draw_world(Random& random) {
   options.draw.hot_keys = 1 + random.below(6);
   options.draw.value_size = pick(random, {8, 40, 200});
   options.draw.fields = pick(random, {6, 40, 400});
+  options.draw.scored = pick(random, {6, 40, 400, 2500});
   if (options.has("large")) options.draw.large_one_in = 20 + random.below(200);
   if (options.has("huge") && random.one_in(8)) options.draw.huge_one_in = 400;
   if (options.has("expiry")) options.draw.expire_ms = static_cast<int64_t>(pick(random, {50, 1000, 60'000}));
+  options.clients = 1 + random.below(5);
+  if (options.clients == 1) options.features.erase("blocking");  // nobody would push
   for (const CommandRow& row : all_commands()) {
     bool on = *row.feature == 0 || options.has(row.feature);
     int weight = on ? row.weight : 0;
     if (random.one_in(6)) weight *= 4;
     options.weights.push_back(weight);
   }
-  options.clients = 1 + random.below(5);
   options.pipeline = pick(random, {1, 4, 16, 40});
   return options;
 }

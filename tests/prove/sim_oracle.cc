@@ -41,20 +41,25 @@ bool World::is_refusal(const Client& client, std::string_view reply) const {
   return is_refusal(reply);
 }
 
-void World::executed(const ClientState& state, const Invocation& invocation, std::string_view reply,
-                     RunResult result, Sequence before, Sequence after) {
+void World::executed(const Ran& ran) {
   if (!ok()) return;
-  Client* client = client_of(state.id);
+  const RunResult result = ran.result;
+  const std::string& reply = ran.reply;
+  const bool wrote = ran.before != *ran.after;
+  Client* client = client_of(ran.client);
   if (client == nullptr || client->sent.empty()) return complain("a command ran that nobody had sent");
-  std::vector<std::string>& args = client->sent.front();
+  const std::vector<std::string>& args = client->sent.front();
+  client->idle = result == RunResult::kBlocked;
+  if (ran.waits && !ran.had_waited) {
+    client->waits_since_us = clock_.monotonic_us();
+    count("waits");
+  }
   if (result == RunResult::kFault || result == RunResult::kWait || result == RunResult::kBlocked) {
-    if (!reply.empty() || before != after)
-      complain(fmt::format("{} did not finish but left something", words(args)));
+    if (!reply.empty() || wrote) complain(fmt::format("{} did not finish but left something", words(args)));
     return;
   }
-  bool same = args.size() == invocation.args.size();
-  for (size_t i = 0; same && i < args.size(); ++i) same = args[i] == invocation.args[i];
-  if (!same) return complain(fmt::format("it was {}'s turn, {} ran", words(args), invocation.args[0]));
+  if (args != ran.args)
+    return complain(fmt::format("it was {}'s turn, {} ran", words(args), words(ran.args)));
   const CommandRow* row = find_command(args[0]);
   if (row == nullptr) return complain("not in the table: " + args[0]);
   if (client == &checker_)
@@ -69,14 +74,34 @@ void World::executed(const ClientState& state, const Invocation& invocation, std
       client->session.end_multi();
     else if (client->session.multi)
       client->session.multi_failed = true;
-    if (before != after) return complain(fmt::format("{} was refused but wrote", words(args)));
-    client->expected.push_back({.bytes = std::string(reply)});
+    if (wrote) return complain(fmt::format("{} was refused but wrote", words(args)));
+    client->expected.push_back({.bytes = reply});
+    client->waits_since_us = -1;
     client->sent.pop_front();
     return;
   }
-  std::vector<std::string> taken = std::move(args);
   client->sent.pop_front();
-  judge(client, *row, taken, invocation.now_ms, reply, result, before, after);
+  judge(client, *row, ran);
+}
+
+// The time of a command that waits for keys is over. Something may have come at the last moment: it stays.
+bool World::timed_out(const Client& client, const Ran& ran) {
+  if (!ran.had_waited || ran.before != *ran.after) return false;
+  if (ran.reply != (client.session.protocol == 3 ? "_\r\n" : "*-1\r\n")) return false;
+  int64_t wait_ms = timeout_ms(ran.args);
+  return wait_ms > 0 && clock_.monotonic_us() - client.waits_since_us >= wait_ms * 1000;
+}
+
+// Its command waits for keys, and there is nothing at any of them; what was replied before it was taken.
+bool World::waits_rightly(Client* client) {
+  if (client->waits_since_us < 0 || !client->idle || client->sent.empty() || !client->expected.empty())
+    return false;
+  const std::vector<std::string>& args = client->sent.front();
+  ModelRun run(model_, client->session, args, now_ms());
+  run.waited = true;
+  find_command(args[0])->run(run);
+  model_.abandon();
+  return run.waits;
 }
 
 // Lets the model run the command; what is wrong with the real reply.
@@ -110,9 +135,12 @@ std::string World::judge_exec(ModelRun* run, std::string_view reply) {
   return rest.empty() ? "" : "too long";
 }
 
-void World::judge(Client* client, const CommandRow& row, const std::vector<std::string>& args, int64_t now_ms,
-                  std::string_view reply, RunResult result, Sequence before, Sequence after) {
-  ModelRun run(model_, client->session, args, now_ms);
+void World::judge(Client* client, const CommandRow& row, const Ran& ran) {
+  const std::vector<std::string>& args = ran.args;
+  const std::string& reply = ran.reply;
+  const RunResult result = ran.result;
+  ModelRun run(model_, client->session, args, ran.now_ms);
+  run.waited = ran.had_waited;
   Session& session = client->session;
   std::string wrong;
   if (args[0] == "EXEC" && !session.multi) {
@@ -124,15 +152,20 @@ void World::judge(Client* client, const CommandRow& row, const std::vector<std::
     session.queue.push_back(args);
     run.simple("QUEUED");
     if (reply != run.reply) wrong = "QUEUED expected";
+  } else if (timed_out(*client, ran)) {
+    count("timed out");
   } else {
     wrong = judge_reply(row, &run, reply, result);
+    if (run.waits) wrong = "it does not wait, or not long enough";
+    if (ran.had_waited) count("served");
   }
+  client->waits_since_us = -1;
   if (!wrong.empty())
     return complain(fmt::format("{} answered {}: {}", words(args), printable(reply), wrong));
-  bool wrote = after != before;
+  bool wrote = ran.before != *ran.after;
   if (model_.changed() && !wrote) return complain(fmt::format("{} changed nothing", words(args)));
   if (wrote) {
-    model_.commit(after);
+    model_.commit(*ran.after);
     run.depends = model_.next_batch() - 1;
   }
   Expected expected;

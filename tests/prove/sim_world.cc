@@ -217,10 +217,17 @@ void World::set_fault(uint64_t which, uint64_t nth) {
   disturbed_ = true;
 }
 
+// No command is in the middle of a run: those that wait for keys begin anew.
+bool World::runs_stand_still() {
+  size_t idle = checker_.idle && connection_of(checker_) != nullptr ? 1 : 0;
+  for (const Client& client : clients_) idle += client.idle && connection_of(client) != nullptr ? 1 : 0;
+  return core_->clients().parked() == idle;
+}
+
 // The wall clock stands still while a command waits for something: its own time is frozen then, and a key
 // that expires meanwhile may go or stay for it, which the model cannot tell.
 void World::advance(int64_t us) {
-  clock_.advance_us(us, !time_stands_ && core_->clients().parked() == 0);
+  clock_.advance_us(us, !time_stands_ && runs_stand_still());
   host_->run_timers();
   if (int64_t now = clock_.monotonic_us(); now >= next_tick_us_) {
     next_tick_us_ = now + kTickUs;
@@ -233,6 +240,20 @@ void World::advance(int64_t us) {
 size_t World::unanswered(uint32_t client) const {
   const Client& c = clients_[client % kClients];
   return c.sent.size() + c.expected.size();
+}
+
+bool World::waits(uint32_t client) const {
+  return clients_[client % kClients].waits_since_us >= 0;
+}
+
+void World::awaited(std::vector<std::string>* keys) const {
+  keys->clear();
+  for (const Client& client : clients_) {
+    if (client.waits_since_us < 0 || client.sent.empty()) continue;
+    for (const std::string& arg : client.sent.front()) {
+      if (arg.find(':') != std::string::npos) keys->push_back(arg);
+    }
+  }
 }
 
 bool World::fenced() const {

@@ -90,6 +90,9 @@ class World {
   int64_t now_ms() { return clock_.now_ms(); }
   size_t jobs() const { return executor_ ? executor_->pending() : 0; }
   static size_t fault_kinds();
+  // Does this client's command wait for keys? Which of them anybody waits for.
+  bool waits(uint32_t client) const;
+  void awaited(std::vector<std::string>* keys) const;
   // Adds what happened to the counters.
   void report();
 
@@ -99,6 +102,18 @@ class World {
   friend class SimCore;
   friend class SimHost;
 
+  // One run of a client's command.
+  struct Ran {
+    uint64_t client = 0;
+    bool had_waited = false;  // for keys, before this run
+    Sequence before = 0;      // the log's end
+    std::optional<Sequence> after = {};
+    RunResult result = RunResult::kDone;
+    std::string reply = {};
+    std::vector<std::string> args = {};
+    int64_t now_ms = 0;
+    bool waits = false;  // for keys, from now on
+  };
   // A reply on its way: what it must be, and what the client knows once it has it.
   struct Expected {
     std::string bytes;     // may be any one reply if `any`
@@ -126,6 +141,8 @@ class World {
     bool may_close = false;  // the server has a reason to close it
     bool cut_off = false;    // has been told that the log is fenced
     bool half_closed = false;
+    bool idle = false;            // its command stands by: no run of it is under way, and it has no time yet
+    int64_t waits_since_us = -1;  // its command waits for keys (-1: none does)
   };
 
   void complain(const std::string& what);
@@ -149,11 +166,12 @@ class World {
   void set_sync_mode(SyncMode mode);
 
   // sim_oracle.cc: what a command that ran must have done
-  void executed(const ClientState& state, const Invocation& invocation, std::string_view reply,
-                RunResult result, Sequence before, Sequence after);
-  void judge(Client* client, const CommandRow& row, const std::vector<std::string>& args, int64_t now_ms,
-             std::string_view reply, RunResult result, Sequence before, Sequence after);
+  void executed(const Ran& ran);
+  void judge(Client* client, const CommandRow& row, const Ran& ran);
   std::string judge_reply(const CommandRow& row, ModelRun* run, std::string_view reply, RunResult result);
+  bool timed_out(const Client& client, const Ran& ran);
+  bool waits_rightly(Client* client);
+  bool runs_stand_still();
   std::string judge_exec(ModelRun* run, std::string_view reply);
   bool is_refusal(const Client& client, std::string_view reply) const;
   bool is_refusal(std::string_view reply) const;
@@ -169,6 +187,7 @@ class World {
   void check_recovered(Random* random);
   void compare_all();
   void ask(const std::vector<std::string>& args);
+  void ask_whole(const std::string& key, const Slot& slot);
   // Lets the world move on until `done`; false if it never is.
   template <class Done>
   bool pump(Done done, int limit);
