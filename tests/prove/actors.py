@@ -197,7 +197,8 @@ class Actor:
             values = client.pipeline([("MGET", *group) for group in groups])
             values = {key: value for group, some in zip(groups, values) for key, value in zip(group, some)}
             large = [key for key in names if key[:2] in READS]
-            for key, value in zip(large, client.pipeline([(READS[key[:2]][0], key) for key in large])):
+            reads = [(READS[key[:2]][0][0], key, *READS[key[:2]][0][1:]) for key in large]
+            for key, value in zip(large, client.pipeline(reads)):
                 values[key] = READS[key[:2]][1](value)
             times = dict(zip(timed, client.pipeline([("PEXPIRETIME", key) for key in timed])))
             for key, value in values.items():
@@ -314,7 +315,8 @@ def agrees(cell, found, asked, got):
 
 # ------------------------------------------------------------------------------------------------------------- families
 
-KINDS = (b"s", b"n", b"e", b"h", b"m")  # strings, numbers, keys that expire soon, hashes, sets
+KINDS = (b"s", b"n", b"e", b"h", b"m", b"l", b"z")  # strings, numbers, keys that expire soon, hashes, sets, lists, sorted sets
+QUEUE_MAX = 120  # elements of a list, about
 MEMBERS = 60  # names of fields and members
 
 
@@ -326,7 +328,24 @@ def as_set(reply):
     return frozenset(reply) or None
 
 
-READS = {b"h:": ("HGETALL", as_hash), b"m:": ("SMEMBERS", as_set)}  # how a key that is no string is read whole
+def as_list(reply):
+    return tuple(reply) or None
+
+
+def as_scores(reply):
+    scores = {member: int(score) for member, score in zip(reply[::2], reply[1::2])}
+    if list(scores) != ordered(scores):
+        raise Violation(f"a sorted set that is not in order: {shorten(reply)}")
+    return scores or None
+
+
+# How a key that is no string is read whole.
+READS = {b"h:": (("HGETALL",), as_hash), b"m:": (("SMEMBERS",), as_set), b"l:": (("LRANGE", 0, -1), as_list),
+         b"z:": (("ZRANGE", 0, -1, "WITHSCORES"), as_scores)}
+
+
+def ordered(scores):
+    return sorted(scores, key=lambda member: (scores[member], member))
 
 
 def bulk_key(number):
@@ -519,17 +538,98 @@ def family_members(a):
         a.do(("SMISMEMBER", key, one, b"none"), [1 if one in value else 0, 0])
 
 
+def family_list(a):
+    """Queues: mostly pushed at the tail and popped at the head."""
+    key = a.hot(b"l")
+    value, at = a.get(key) or ((), 0)
+
+    def become(words, reply, left):
+        a.change(words, reply, (key, (left, at) if left else None))
+
+    kind = a.chance.random()
+    if len(value) > QUEUE_MAX:
+        become(("LTRIM", key, -20, -1), "OK", value[-20:])
+    elif kind < 0.35:
+        more = tuple(a.value() for _ in range(a.chance.choice([1, 1, 2, 10])))
+        become(("RPUSH", key, *more), len(value) + len(more), value + more)
+    elif kind < 0.45:
+        one = a.value()
+        become(("LPUSH", key, one), len(value) + 1, (one, *value))
+    elif not value:
+        a.do((a.chance.choice(["LPOP", "RPOP"]), key), None)
+    elif kind < 0.65:
+        become(("LPOP", key), value[0], value[1:])
+    elif kind < 0.7:
+        become(("BLPOP", key, 0), [key, value[0]], value[1:])
+    elif kind < 0.75:
+        become(("RPOP", key, 3), list(value[::-1][:3]), value[:-3])
+    elif kind < 0.85:
+        goal = a.hot(b"l")
+        if goal == key:
+            return become(("LMOVE", key, key, "LEFT", "RIGHT"), value[0], value[1:] + value[:1])
+        other, until = a.get(goal) or ((), 0)
+        a.change(("LMOVE", key, goal, "LEFT", "RIGHT"), value[0], (key, (value[1:], at) if value[1:] else None),
+                 (goal, (other + value[:1], until)))
+    elif kind < 0.9:
+        index, one = a.chance.randrange(len(value)), a.value()
+        become(("LSET", key, index, one), "OK", (*value[:index], one, *value[index + 1 :]))
+    else:
+        a.do(("LRANGE", key, -3, -1), list(value[-3:]))
+
+
+def family_scores(a):
+    """Sorted sets: by member, by rank, and popped as a queue of what is due."""
+    key, one = a.hot(b"z"), member(a)
+    value, at = a.get(key) or ({}, 0)
+    order = ordered(value)
+
+    def become(words, reply, left):
+        a.change(words, reply, *([(key, (left, at) if left else None)] if left or value else []))
+
+    def without(gone):
+        return {m: s for m, s in value.items() if m not in gone}
+
+    kind = a.chance.random()
+    if kind < 0.35:
+        more = {member(a): a.chance.randrange(-50, 50) for _ in range(a.chance.choice([1, 1, 2, 20]))}
+        words = [w for m, score in more.items() for w in (score, m)]
+        become(("ZADD", key, *words), len(more.keys() - value.keys()), {**value, **more})
+    elif kind < 0.45:
+        score = value.get(one, 0) + 7
+        become(("ZINCRBY", key, 7, one), b"%d" % score, {**value, one: score})
+    elif kind < 0.55:
+        become(("ZREM", key, one), 1 if one in value else 0, without([one]))
+    elif kind < 0.7:
+        gone = order[: a.chance.choice([1, 1, 5])]
+        become(("ZPOPMIN", key, max(1, len(gone))), [w for m in gone for w in (m, b"%d" % value[m])], without(gone))
+    elif kind < 0.75:
+        gone = order[-2:]
+        become(("ZREMRANGEBYRANK", key, -2, -1), len(gone), without(gone))
+    elif kind < 0.82:
+        goal = a.hot(b"z")
+        a.change(("ZRANGESTORE", goal, key, 0, 9), len(order[:10]),
+                 *([(goal, ({m: value[m] for m in order[:10]}, 0) if order else None)] if order or a.get(goal) else []))
+    elif kind < 0.9:
+        a.do(("ZRANK", key, one), order.index(one) if one in value else None)
+    else:
+        a.do(("ZCOUNT", key, -10, 10), sum(1 for score in value.values() if -10 <= score <= 10))
+
+
 def family_exec(a):
     """Several writes as one: after a crash all of them are there, or none."""
     keys = sorted({a.hot() for _ in range(3)})
     field, value = member(a), a.value()
-    key = a.hot(b"h")
+    key, queue = a.hot(b"h"), a.hot(b"l")
     fields, at = a.get(key) or ({}, 0)
+    elements, until = a.get(queue) or ((), 0)
+    elements += (value,)
     a.do(("MULTI",), "OK")
-    for words in [*(("SET", k, value) for k in keys), ("HSET", key, field, value), ("DEL", keys[0])]:
+    for words in [*(("SET", k, value) for k in keys), ("HSET", key, field, value), ("RPUSH", queue, value),
+                  ("LPOP", queue), ("DEL", keys[0])]:
         a.do(words, "QUEUED")
-    a.change(("EXEC",), [*["OK"] * len(keys), 0 if field in fields else 1, 1], (keys[0], None),
-             *[(k, (value, 0)) for k in keys[1:]], (key, ({**fields, field: value}, at)))
+    a.change(("EXEC",), [*["OK"] * len(keys), 0 if field in fields else 1, len(elements), elements[0], 1], (keys[0], None),
+             *[(k, (value, 0)) for k in keys[1:]], (key, ({**fields, field: value}, at)),
+             (queue, (elements[1:], until) if elements[1:] else None))
 
 
 def family_bulk(a):
@@ -579,5 +679,6 @@ def family_database(a):
 FAMILIES = [("set", family_set), ("mset", family_mset), ("number", family_number), ("append", family_append),
             ("read", family_read), ("delete", family_delete), ("rename", family_rename), ("expiry", family_expiry),
             ("brief", family_brief), ("bulk", family_bulk), ("peek", family_peek), ("database", family_database),
-            ("hash", family_hash), ("members", family_members), ("exec", family_exec)]
-WEIGHTS = [12, 10, 8, 6, 8, 6, 6, 6, 5, 30, 3, 1, 10, 10, 4]
+            ("hash", family_hash), ("members", family_members), ("list", family_list), ("scores", family_scores),
+            ("exec", family_exec)]
+WEIGHTS = [12, 10, 8, 6, 8, 6, 6, 6, 5, 30, 3, 1, 10, 10, 12, 10, 4]

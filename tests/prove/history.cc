@@ -22,12 +22,13 @@ struct KindInfo {
 };
 
 constexpr KindInfo kKinds[] = {
-    {"get", OperationKind::kGet, 1},       {"set", OperationKind::kSet, 2},
-    {"setnx", OperationKind::kSetnx, 2},   {"getset", OperationKind::kGetset, 2},
-    {"getdel", OperationKind::kGetdel, 1}, {"del", OperationKind::kDel, 1},
-    {"incrby", OperationKind::kIncrby, 2}, {"append", OperationKind::kAppend, 2},
-    {"mset", OperationKind::kMset, -2},    {"msetnx", OperationKind::kMsetnx, -2},
-    {"mget", OperationKind::kMget, -1},    {"rename", OperationKind::kRename, 2},
+    {"get", OperationKind::kGet, 1},        {"set", OperationKind::kSet, 2},
+    {"setnx", OperationKind::kSetnx, 2},    {"getset", OperationKind::kGetset, 2},
+    {"getdel", OperationKind::kGetdel, 1},  {"del", OperationKind::kDel, 1},
+    {"incrby", OperationKind::kIncrby, 2},  {"append", OperationKind::kAppend, 2},
+    {"pop", OperationKind::kPop, 1},        {"mset", OperationKind::kMset, -2},
+    {"msetnx", OperationKind::kMsetnx, -2}, {"mget", OperationKind::kMget, -1},
+    {"rename", OperationKind::kRename, 2},
 };
 
 const KindInfo& info_of(OperationKind kind) {

@@ -9,8 +9,9 @@
 //
 // Times are integers of one monotonic clock. "?40" means: no answer came, and from 40 on the server was known
 // to be dead. Such an operation took effect before 40 or never. Words hold no blanks; "-" is nil. Operations:
-// get set setnx getset getdel del incrby append on one key; mset msetnx mget rename on several. rename
-// answers "-" without a source. "#" begins a comment.
+// get set setnx getset getdel del incrby append pop on one key; mset msetnx mget rename on several. rename
+// answers "-" without a source. pop takes the front of a value, up to and with its first ";", and answers it:
+// what is appended and popped so is a queue. "#" begins a comment.
 //
 // What is checked: linearizability of all operations on keys that batches connect (components of keys: two
 // keys belong together when one mset, msetnx, mget or rename names both), so batches must be whole and reads
@@ -42,6 +43,7 @@ enum class OperationKind : uint8_t {
   kDel,
   kIncrby,
   kAppend,
+  kPop,
   kMset,
   kMsetnx,
   kMget,

@@ -220,6 +220,14 @@ class Search {
         value = values_.number_of(longer);
         return replied(op, number(static_cast<int64_t>(longer.size())));
       }
+      case OperationKind::kPop: {
+        std::string rest = values_.at(old);  // a copy: numbers are given out meanwhile
+        if (old == kNil) return replied(op, kNil);
+        std::string front = rest.substr(0, rest.find(';') + 1);
+        rest.erase(0, front.size());
+        value = rest.empty() ? kNil : values_.number_of(rest);
+        return replied(op, values_.number_of(front));
+      }
       default:
         return run_batch(op, state);
     }

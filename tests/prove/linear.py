@@ -5,8 +5,9 @@ usage: tests/prove/linear.py [--seed N] [--count HISTORIES] [--seconds N] [--jso
 
 Every client notes when it sent each command and when it had the answer, by one monotonic clock; a command cut off by a crash is
 noted with the time at which the server was known to be dead. The form of a history stands in history.h. Keys are as few as
-the clients, so nearly all commands meet others; one group of keys sees single commands only, one also batches. A history that
-is rejected is kept beside the JSON file (or in the temporary directory) and named.
+the clients, so nearly all commands meet others; one group of keys sees single commands only, one also batches. Queues and
+scores are noted as the texts and numbers they amount to (`sent_as`). A history that is rejected is kept beside the JSON file (or
+in the temporary directory) and named.
 """
 
 import json
@@ -29,6 +30,10 @@ BATCH_HISTORIES = 20    # handed to the checker at once
 SINGLE = [b"s%d" % i for i in range(6)]
 JOINED = [b"j%d" % i for i in range(3)]
 NUMBERS = [b"n%d" % i for i in range(2)]
+QUEUES = [b"q%d" % i for i in range(2)]     # lists: for the checker a text of elements of one size
+SCORES = [b"z%d" % i for i in range(2)]     # sorted sets of one member: for the checker numbers
+MEMBER = b"member"
+ELEMENT_SIZE = 7
 
 
 class Recorder:
@@ -49,12 +54,14 @@ class Recorder:
 
     def draw(self):
         kind = self.chance.random()
-        if kind < 0.15:
+        if kind < 0.2:
+            return self.draw_collection()
+        if kind < 0.3:
             key = self.chance.choice(NUMBERS)
             return self.chance.choice([(b"incrby", key, b"%d" % self.chance.randrange(1, 100)), (b"get", key)])
         keys = JOINED if self.chance.random() < 0.4 else SINGLE
         key = self.chance.choice(keys)
-        if keys is JOINED and kind < 0.6:
+        if keys is JOINED and kind < 0.65:
             some = self.chance.sample(JOINED, self.chance.randrange(2, 4))
             batch = [word for each in some for word in (each, self.tag())]
             return self.chance.choice([(b"mset", *batch), (b"mget", *some), (b"mget", *some), (b"msetnx", *batch),
@@ -62,6 +69,15 @@ class Recorder:
         one = self.tag()
         return self.chance.choice([(b"get", key), (b"get", key), (b"get", key), (b"set", key, one), (b"set", key, one),
                                    (b"setnx", key, one), (b"getset", key, one), (b"append", key, one), (b"del", key),
+                                   (b"getdel", key)])
+
+    def draw_collection(self):
+        key = self.chance.choice(QUEUES + SCORES)
+        if key in SCORES:
+            return self.chance.choice([(b"incrby", key, b"%d" % self.chance.randrange(1, 100)), (b"get", key), (b"del", key)])
+        self.tags += 1
+        one = b"%d.%04d;" % (self.number, self.tags)
+        return self.chance.choice([(b"append", key, one), (b"append", key, one), (b"pop", key), (b"pop", key), (b"get", key),
                                    (b"getdel", key)])
 
     def run(self, port, rounds):
@@ -72,7 +88,7 @@ class Recorder:
                     batch = [self.draw() for _ in range(self.chance.choice([1, 1, 1, 2]))]
                     sent = time.monotonic_ns()
                     self.open = [(sent, words) for words in batch]
-                    client.send(b"".join([encode(*words) for words in batch]))
+                    client.send(b"".join([encode(*sent_as(words)) for words in batch]))
                     for words in batch:
                         reply = client.receive()
                         self.note(sent, str(time.monotonic_ns()), words, answer_text(words, reply))
@@ -93,11 +109,27 @@ class Recorder:
         self.open = []
 
 
+def sent_as(words):
+    """The command that does to a list or a sorted set what the words say of a text or a number."""
+    name, key = words[:2]
+    if key in QUEUES:
+        return {b"append": (b"RPUSH", key, *words[2:]), b"pop": (b"LPOP", key), b"get": (b"LRANGE", key, 0, -1),
+                b"getdel": (b"LPOP", key, 1_000_000)}[name]
+    if key in SCORES:
+        return {b"incrby": (b"ZINCRBY", key, *words[2:], MEMBER), b"get": (b"ZSCORE", key, MEMBER),
+                b"del": (b"ZREM", key, MEMBER)}[name]
+    return words
+
+
 def answer_text(words, reply):
     if isinstance(reply, ReplyError):
         if words[0] == b"rename" and str(reply) == "ERR no such key":
             return "-"
         raise Violation(f"{b' '.join(words).decode()}: {reply}")
+    if words[1] in QUEUES and isinstance(reply, list):
+        return b"".join(reply).decode() or "-"
+    if words[1] in QUEUES and isinstance(reply, int):
+        return str(ELEMENT_SIZE * reply)
     if isinstance(reply, list):
         return " ".join(answer_text(words, each) for each in reply)
     if isinstance(reply, bytes):
@@ -118,6 +150,9 @@ def one_history(tool, seed, folder):
             lines.append((time.monotonic_ns(), f"crash {one_life(tool, server, recorders, chance)}"))
         for recorder in recorders:
             lines += recorder.lines
+            for family, keys in (("queue", QUEUES), ("score", SCORES)):
+                found = sum(1 for _, line in recorder.lines if line.split(" ", 5)[4].encode() in keys)
+                tool.counters.add(f"family:{family}", found)
         path = os.path.join(folder, f"history-{seed}.txt")
         with open(path, "w", encoding="ascii") as file:
             file.write("\n".join(line for _, line in sorted(lines, key=lambda pair: pair[0])) + "\n")

@@ -46,6 +46,15 @@ std::vector<std::string> answer(const Operation& op, Store* store) {
       return store->erase(key), std::vector{old};
     case OperationKind::kAppend:
       return {std::to_string(((*store)[key] += op.values[0]).size())};
+    case OperationKind::kPop: {
+      if (old == "-") return {old};
+      std::string front = old.substr(0, old.find(';') + 1);
+      if (front == old)
+        store->erase(key);
+      else
+        (*store)[key] = old.substr(front.size());
+      return {front};
+    }
     case OperationKind::kMset:
       for (size_t i = 0; i < op.keys.size(); ++i) (*store)[op.keys[i]] = op.values[i];
       return {"ok"};
