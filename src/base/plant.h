@@ -21,7 +21,8 @@ namespace varve {
   X(drop_tombstone_too_high) X(filter_forgets_keys) X(block_unchecked) X(checksum_without_place) \
   X(cache_key_without_file) X(failed_read_is_absent) X(frozen_unread) X(lose_count_corrections) \
   X(reads_pass_the_gate) X(gate_off_by_one) X(expired_is_served) X(trust_length) X(forget_output) \
-  X(forget_auth) X(leak_socket)
+  X(forget_auth) X(leak_socket) X(exec_in_two) X(list_head_unsaved) X(rank_uncounted) \
+  X(old_score_stays) X(hollow_key_stays) X(served_ungated) X(one_key_wakes)
 // clang-format on
 
 enum class Plant : uint8_t {

@@ -253,6 +253,7 @@ RunResult Dispatcher::Impl::run_admitted(const Command& command, const Need& nee
   }
   if (!planted(Plant::reads_pass_the_gate)) invocation.gate = std::max(invocation.gate, invocation.read.seen);
   if (need.data) invocation.gate = std::max(invocation.gate, keyspace_.map_sequence());
+  if (client.blocked && planted(Plant::served_ungated)) invocation.gate = 0;
 
   if (client.blocked) blocked_.finish_run(client);
   for (const auto& [database, key] : touched_) watches_.written(database, key);

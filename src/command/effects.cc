@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/plant.h"
 #include "command/dispatcher_impl.h"
 #include "command/errors.h"
 
@@ -30,6 +31,7 @@ void Dispatcher::Impl::committed(Transaction& tx, Sequence sequence) {
       if (op.kind == Kind::kPut && decode_record(op.value, &record)) {
         watches_.written(number, key);
         blocked_.key_written(number, key, record.type);
+        if (planted(Plant::one_key_wakes)) break;
       } else {
         watches_.removed(number, key);
         blocked_.key_removed(number, key);

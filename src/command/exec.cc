@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/plant.h"
 #include "command/dispatcher_impl.h"
 #include "command/errors.h"
 
@@ -80,6 +81,10 @@ void Dispatcher::Impl::run_exec(CommandContext& context, Exec* exec) {
   Random seeds(seed);
   for (const QueuedCommand& queued : client.multi->commands) {
     if (read.misses.size() >= kExecMisses || !read.error.ok()) break;
+    if (planted(Plant::exec_in_two) && &queued == &client.multi->commands.back() && !read.faulted()) {
+      tx_.commit();
+      tx_.begin(&read, context.now_ms());
+    }
     context.invocation.seed = seeds.next();
     if ((queued.command->flags & (kCmdWrite | kCmdReadOnly | kCmdRepeatable)) != 0) {
       run_queued(context, queued, exec);

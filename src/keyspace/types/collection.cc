@@ -1,6 +1,7 @@
 #include "keyspace/types/collection.h"
 
 #include "base/check.h"
+#include "base/plant.h"
 
 namespace varve {
 
@@ -32,7 +33,7 @@ void Collection::leave_inline() {
 void Collection::save() {
   if (!changed_) return;
   changed_ = false;
-  if (record_.count == 0) return tx_.remove(database_, key_, old_);
+  if (record_.count == 0 && !planted(Plant::hollow_key_stays)) return tx_.remove(database_, key_, old_);
   if (is_inline()) record_.payload = packed_.bytes();
   tx_.put(database_, key_, old_, record_);
 }

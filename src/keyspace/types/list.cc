@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/plant.h"
 
 namespace varve {
 namespace {
@@ -251,7 +252,7 @@ void List::keep(uint64_t first, uint64_t count) {
   } else {
     remove_positions(head_, head_ + first);
     remove_positions(head_ + first + count, tail());
-    head_ += first;
+    if (!planted(Plant::list_head_unsaved)) head_ += first;
   }
   record_.count = count;
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "base/plant.h"
 
 namespace varve {
 namespace {
@@ -125,7 +126,7 @@ void SortedSet::change(std::string_view member, double old_score, double score) 
     packed_.insert(packed_.insert(at, member), text_of(score, text));
     return;
   }
-  remove_elements(member, old_score);
+  if (!planted(Plant::old_score_stays)) remove_elements(member, old_score);
   put_elements(member, score);
   if (!index_.counted()) return;
   make_place(score, member, &place_);
@@ -189,7 +190,7 @@ void SortedSet::remove_elements(std::string_view member, double score) {
   make_element_key(record_.collection, Part::kOrder, place_, &element_key_);
   tx_.remove_element(element_key_);
   ++state_.removed;
-  if (!index_.counted()) return;
+  if (!index_.counted() || planted(Plant::rank_uncounted)) return;
   RankIndex::Stretch stretch = index_.remove(place_, place_ + '\0', 1);
   if (stretch.first) {
     ElementIterator& first = index_.members();
