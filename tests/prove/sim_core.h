@@ -48,6 +48,8 @@ class World::SimHost final : public Host {
     uint64_t client;  // 0: nobody's
     std::function<void()> call;
   };
+  Connection* find(uint64_t id);
+
   World& world_;
   std::string password_;
   std::vector<Timer> timers_;

@@ -456,22 +456,27 @@ std::vector<const ClientState*> World::SimHost::clients() {
   return world_.core_->clients().states();
 }
 
+// Null as well while the core goes: its connections still take leave of who waits.
+Connection* World::SimHost::find(uint64_t id) {
+  return world_.core_ == nullptr ? nullptr : world_.core_->clients().find(id);
+}
+
 ClientState* World::SimHost::client(uint64_t id) {
-  Connection* connection = world_.core_->clients().find(id);
+  Connection* connection = find(id);
   return connection == nullptr ? nullptr : &connection->state();
 }
 
 void World::SimHost::push(uint64_t id, Sequence gate, const PushMessage& message) {
-  if (Connection* connection = world_.core_->clients().find(id)) connection->push(gate, message);
+  if (Connection* connection = find(id)) connection->push(gate, message);
 }
 
 bool World::SimHost::run_again(uint64_t id) {
-  Connection* connection = world_.core_->clients().find(id);
+  Connection* connection = find(id);
   return connection != nullptr && connection->run_again();
 }
 
 void World::SimHost::wake(uint64_t id) {
-  if (Connection* connection = world_.core_->clients().find(id)) connection->wake();
+  if (Connection* connection = find(id)) connection->wake();
 }
 
 Status World::SimHost::config_set(const std::vector<std::pair<std::string, std::string>>& settings) {
