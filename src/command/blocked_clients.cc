@@ -133,14 +133,14 @@ void BlockedClients::database_changed(uint32_t database) {
 
 // --- serving ---
 
-void BlockedClients::serve() {
+void BlockedClients::serve(uint64_t running) {
   if (serving_) return;
   serving_ = true;
   // Serving one key may make others ready (BLMOVE); those in service wait in their queue.
   for (size_t looked = 0; looked < ready_.size();) {
     Key key = ready_.front();
     ready_.pop_front();
-    if (serve_key(key)) {
+    if (serve_key(key, running)) {
       looked = 0;
       continue;
     }
@@ -150,7 +150,7 @@ void BlockedClients::serve() {
   serving_ = false;
 }
 
-bool BlockedClients::serve_key(const Key& key) {
+bool BlockedClients::serve_key(const Key& key, uint64_t running) {
   auto queue = queues_.find(key);
   if (queue == queues_.end()) return true;
   if (queue->second.server != 0 && !attempt_ended(queue)) return false;
@@ -164,6 +164,13 @@ bool BlockedClients::serve_key(const Key& key) {
     if (queue->second.present == Present::kValue && waiter.wait.type != queue->second.type) continue;
     queue->second.server = client;
     ++in_service_;
+    if (client == running) {
+      // Its run has just ended, and what stands at the key may have changed under it: its next one cannot
+      // begin within this one.
+      waiter.running = true;
+      host_.wake(client);
+      return false;
+    }
     if (!host_.run_again(client)) forget(client);
     if (queue->second.server != 0 && !attempt_ended(queue)) return false;
   }

@@ -60,8 +60,8 @@ class BlockedClients {
 
   // --- serving ---
   bool ready() const { return !ready_.empty(); }
-  // Not within a run.
-  void serve();
+  // At the end of a run of this client (0: of nobody's), not within it.
+  void serve(uint64_t running);
   bool serving() const { return in_service_ > 0; }
   bool in_service(uint32_t database, std::string_view key, uint64_t client) const;
   void wait_behind(uint64_t client) { behind_.push_back(client); }
@@ -110,7 +110,7 @@ class BlockedClients {
   void make_ready(QueueMap::iterator queue);
   void leave_queues(uint64_t client, const Waiter& waiter);
   // False: the run of a client is under way.
-  bool serve_key(const Key& key);
+  bool serve_key(const Key& key, uint64_t running);
   bool attempt_ended(QueueMap::iterator queue);
   void end_service(const Key& key);
 

@@ -148,7 +148,7 @@ RunResult Dispatcher::Impl::run(ClientState& client, Invocation& invocation, Out
   RunResult result = run_command(client, invocation, out);
   client.shown = std::max(client.shown, invocation.gate);
   // Clients that waited for what this run wrote come before everyone else.
-  if (blocked_.ready()) blocked_.serve();
+  if (blocked_.ready()) blocked_.serve(client.id);
   return result;
 }
 

@@ -146,7 +146,7 @@ void Dispatcher::Impl::client_gone(uint64_t id) {
   pubsub_.forget(id);
   watches_.forget(id);
   blocked_.forget(id);
-  if (blocked_.ready() && services_.engine != nullptr) blocked_.serve();
+  if (blocked_.ready() && services_.engine != nullptr) blocked_.serve(0);
 }
 
 }  // namespace varve

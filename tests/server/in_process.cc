@@ -130,6 +130,7 @@ void InProcessServer::ServerHost::push(uint64_t id, Sequence, const PushMessage&
 bool InProcessServer::ServerHost::run_again(uint64_t id) {
   auto found = server_.clients_.find(id);
   if (found == server_.clients_.end() || found->second->parked == nullptr) return false;
+  if (found->second->running) return false;  // as a connection does
   server_.step(*found->second);
   return true;
 }

@@ -51,7 +51,42 @@ void run_shift(CommandContext& context) {
   context.reply.bulk(value.substr(0, 1));
 }
 
+// FLIP key: waits for a string, then exchanges databases 0 and 1.
+void run_flip(CommandContext& context) {
+  Entry entry;
+  if (!context.tx.find(context.db(), context.args[1], &entry))
+    return context.block_on({std::string(context.args[1])}, ValueType::kString, 0);
+  context.tx.swap_databases(0, 1);
+  context.reply.ok();
+}
+
+// LOOK key other: removes a string, and waits for it otherwise; looks at another key before.
+void run_look(CommandContext& context) {
+  Entry entry;
+  context.tx.find(context.db(), context.args[2], &entry);
+  if (!context.tx.find(context.db(), context.args[1], &entry))
+    return context.block_on({std::string(context.args[1])}, ValueType::kString, 0);
+  context.tx.remove(context.db(), context.args[1], entry);
+  context.reply.ok();
+}
+
 void add_take(CommandTable& table) {
+  Command look;
+  look.name = "look";
+  look.arity = 3;
+  look.flags = kCmdWrite | kCmdBlocking;
+  look.keys = {{1, 2, 1, kKeyRW}};
+  look.run = run_look;
+  table.add(std::move(look));
+
+  Command flip;
+  flip.name = "flip";
+  flip.arity = 2;
+  flip.flags = kCmdWrite | kCmdBlocking;
+  flip.keys = {{1, 1, 1, kKeyRW}};
+  flip.run = run_flip;
+  table.add(std::move(flip));
+
   Command shift;
   shift.name = "shift";
   shift.arity = 3;
@@ -247,6 +282,28 @@ TEST_CASE("serving goes on from key to key") {
   CHECK(f.server.take(3) == taken("c", 'x'));
   CHECK(f.server.blocked(4));
   CHECK(f.run(9, "GET a") == "$1\r\ny\r\n");
+}
+
+// While a served client fetches what its run misses, databases are exchanged once more. Its run finds nothing
+// and ends; that its key was called ready again meanwhile must not make it try to run within its own end.
+TEST_CASE("a key becomes ready again while it serves") {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    CAPTURE(seed);
+    Fixture f({.seed = seed, .random_miss_one_in = 2, .flush_often = true});
+    f.run(9, "SET other 0");
+    f.run(9, "SELECT 1");
+    f.run(9, "SET other 1");
+    f.run(9, "SET b 1");
+    f.run(1, "LOOK a other");
+    f.run(2, "FLIP b");
+    f.run(9, "SWAPDB 0 1");
+    CHECK(f.server.take(2) == "+OK\r\n");
+    CHECK(f.server.blocked(1));
+    CHECK(f.server.dispatcher().blocked_clients() == 1);
+    f.run(9, "SELECT 0");
+    f.run(9, "SET a x");
+    CHECK(f.server.take(1) == "+OK\r\n");
+  }
 }
 
 // Whatever comes, at rest nobody waits for a key that could serve him, and no byte is lost or taken twice.
