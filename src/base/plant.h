@@ -22,7 +22,7 @@ namespace varve {
   X(cache_key_without_file) X(failed_read_is_absent) X(frozen_unread) X(lose_count_corrections) \
   X(reads_pass_the_gate) X(gate_off_by_one) X(expired_is_served) X(trust_length) X(forget_output) \
   X(forget_auth) X(leak_socket) X(exec_in_two) X(list_head_unsaved) X(rank_uncounted) \
-  X(old_score_stays) X(hollow_key_stays) X(served_ungated) X(one_key_wakes)
+  X(old_score_stays) X(hollow_key_stays) X(served_ungated) X(one_key_wakes) X(row_outlives_write)
 // clang-format on
 
 enum class Plant : uint8_t {

@@ -176,6 +176,7 @@ class DatabaseImpl final : public Database {
 
   Result<std::optional<std::string>> get(std::string_view key, const DatabaseSnapshot* snapshot) override {
     VARVE_TRY(check_open());
+    engine_->release_values();
     ReadContext context;
     context.blocking = true;
     ReadValue value;
@@ -196,6 +197,7 @@ class DatabaseImpl final : public Database {
     std::vector<std::optional<std::string>> out;
     ReadContext context;
     while (true) {
+      engine_->release_values();
       context.begin_run();
       out.assign(keys.size(), std::nullopt);
       for (size_t i = 0; i < keys.size(); ++i) {

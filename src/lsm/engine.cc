@@ -16,6 +16,7 @@ Engine::Impl::Impl(const EngineOptions& options, Recovered recovered)
       version_(make_version(recovered.state, recovered.tables)),
       tables_(std::move(recovered.tables)),
       cache_(options.block_cache_size),
+      rows_(options.block_cache_size / kRowsShare),
       open_tables_(options.table_cache_files),
       manifest_(
           options_, &recovered, [this] { return next_file_++; },
@@ -158,6 +159,9 @@ void Engine::sync(std::function<void(Status)> done) {
 ReadState Engine::get(ReadContext& context, std::string_view key, ReadValue* out, const Snapshot* snapshot) {
   return impl_->get(context, key, out, snapshot);
 }
+void Engine::release_values() {
+  impl_->rows_.release_retired();
+}
 ReadState Engine::get_in_memory(std::string_view key, ReadValue* out) {
   return impl_->get_in_memory(key, out);
 }
@@ -204,6 +208,7 @@ void Engine::set_sync_mode(SyncMode mode) {
 void Engine::set_block_cache_size(size_t bytes) {
   impl_->options_.block_cache_size = bytes;
   impl_->cache_.set_capacity(bytes);
+  impl_->rows_.set_capacity(bytes / kRowsShare);
 }
 void Engine::set_memtable_size(size_t bytes) {
   impl_->options_.memtable_size = bytes;
@@ -219,6 +224,8 @@ void Engine::reset_stats() {
   EngineStats fresh;
   fresh.cache_hits = impl_->cache_.hits();
   fresh.cache_misses = impl_->cache_.misses();
+  fresh.row_hits = impl_->rows_.hits();
+  fresh.row_misses = impl_->rows_.misses();
   impl_->counts_ = fresh;
   impl_->log_.reset_stats();
 }

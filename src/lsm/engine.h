@@ -81,11 +81,11 @@ class Snapshot {
   Sequence sequence_;
 };
 
-// A value read: points into a memtable or into a pinned block. Valid until the next commit.
+// A value read: points into a memtable, into a row of the row cache or into a pinned block. Valid until the
+// next commit or end_of_turn().
 struct ReadValue {
   std::string_view value;
   BlockRef pin;
-  bool blind = false;  // the record carries the blind mark
 };
 
 enum class ReadState : uint8_t {
@@ -138,6 +138,7 @@ struct EngineStats {
   uint64_t records_in_tables = 0, blind_records = 0, range_deletes = 0;
   uint64_t memtable_bytes = 0, frozen_memtables = 0, memtable_entries = 0;
   uint64_t cache_bytes = 0, cache_capacity = 0, cache_hits = 0, cache_misses = 0;
+  uint64_t rows = 0, row_bytes = 0, row_hits = 0, row_misses = 0;  // of the row cache
   uint64_t open_tables = 0, open_tables_max = 0, open_tables_bytes = 0, table_opens = 0,
            table_open_errors = 0;
   uint64_t block_reads = 0, nowait_reads = 0, block_read_bytes = 0;
@@ -201,6 +202,8 @@ class Engine {
   // touches the disk, notes no misses; while the block cache has room, blocks in the system's page cache
   // count as memory. For blind writes.
   ReadState get_in_memory(std::string_view key, ReadValue* out);
+  // Nobody holds a ReadValue any more: memory that waits for that may go. end_of_turn() says so too.
+  void release_values();
   // Keys in [begin, end); an empty end means no bound. `keep_in_cache` false for long scans.
   std::unique_ptr<LiveIterator> new_iterator(ReadContext& context, std::string_view begin,
                                              std::string_view end, const Snapshot* snapshot = nullptr);

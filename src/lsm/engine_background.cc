@@ -129,7 +129,7 @@ void Engine::Impl::install(const VersionEdit& edit, const std::map<uint64_t, Tab
     tables_.erase(it);
     open_tables_.erase(removed.number);
   }
-  charge_open_tables();
+  charge_cache();
 }
 
 void Engine::Impl::admission_changed() {

@@ -129,7 +129,7 @@ void Engine::Impl::start_opens() {
         },
         [this, number, first](LateOpen opened) { finish_open(number, first, std::move(opened)); });
   }
-  charge_open_tables();
+  charge_cache();
 }
 
 void Engine::Impl::finish_open(uint64_t number, const std::optional<BlockRequest>& first, LateOpen opened) {
@@ -161,13 +161,13 @@ Result<BlockRef> Engine::Impl::read_blocking(const TableRef& table, BlockHandle 
   auto opened = open_live_table(*options_.fs, options_.dir, table->meta);
   if (!opened) {
     if (keep) open_tables_.give_back_place();
-    charge_open_tables();
+    charge_cache();
     open_failed(*table, opened.status());
     return opened.status();
   }
   OpenTableRef open = opened.take();
   if (keep) keep_open(open);
-  charge_open_tables();
+  charge_cache();
   return read_block(*open, handle, kind);
 }
 
@@ -177,9 +177,9 @@ void Engine::Impl::keep_open(OpenTableRef table) {
   open_tables_.insert(std::move(table));
 }
 
-// After every change of what is open.
-void Engine::Impl::charge_open_tables() {
-  cache_.set_other_bytes(open_tables_.memory_used());
+// After every change of what is open, and of the rows.
+void Engine::Impl::charge_cache() {
+  cache_.set_other_bytes(open_tables_.memory_used() + rows_.memory_used());
 }
 
 // A table that is damaged, or gone, is left alone by compactions from now on, as if one had met the damage.

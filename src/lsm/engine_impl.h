@@ -22,6 +22,7 @@
 #include "lsm/merge_job.h"
 #include "lsm/pacing.h"
 #include "lsm/recovery.h"
+#include "lsm/row_cache.h"
 #include "lsm/table_cache.h"
 #include "lsm/version.h"
 
@@ -29,6 +30,8 @@ namespace varve {
 
 // A command that is restarted so often holds new versions back until it is done (DESIGN.md, law 5).
 inline constexpr int kRestartsBeforeHold = 8;
+// Rows take at most this part of the block cache's room.
+inline constexpr size_t kRowsShare = 4;
 
 class Engine::Impl {
  public:
@@ -51,6 +54,8 @@ class Engine::Impl {
   IterState read_table(BlockSource& source, const TableRef& table, std::string_view key, uint64_t hash,
                        Sequence at, TableHit* hit, bool* settled);
   ReadState find(BlockSource& source, std::string_view key, Sequence at, ReadValue* out, Sequence* seen);
+  ReadState find_in_tables(BlockSource& source, std::string_view key, uint64_t hash, Sequence at,
+                           ReadValue* out);
 
   // engine_fetch.cc
   using BlockPlace = std::pair<uint64_t, uint64_t>;  // file number, offset
@@ -64,7 +69,7 @@ class Engine::Impl {
   void finish_open(uint64_t number, const std::optional<BlockRequest>& first, LateOpen opened);
   Result<BlockRef> read_blocking(const TableRef& table, BlockHandle handle, BlockKind kind);
   void keep_open(OpenTableRef table);
-  void charge_open_tables();
+  void charge_cache();
   void open_failed(const Table& table, const Status& status);
   void set_table_cache_files(size_t files);
 
@@ -135,6 +140,7 @@ class Engine::Impl {
   std::map<uint64_t, TableRef> tables_;  // by number: those the durable manifest names
   std::list<TableRef> obsolete_;         // waiting until nobody else refers to them
   BlockCache cache_;
+  RowCache rows_;  // in a part of the block cache's room
   TableCache open_tables_;
   ManifestQueue manifest_;
   LogPipeline log_;

@@ -200,6 +200,10 @@ EngineStats Engine::Impl::stats() const {
   s.open_tables_bytes = open_tables_.memory_used();
   s.cache_hits = cache_.hits() - counts_.cache_hits;
   s.cache_misses = cache_.misses() - counts_.cache_misses;
+  s.rows = rows_.row_count();
+  s.row_bytes = rows_.memory_used();
+  s.row_hits = rows_.hits() - counts_.row_hits;
+  s.row_misses = rows_.misses() - counts_.row_misses;
   const LogPipeline::Stats& log = log_.stats();
   s.log_bytes_written = log.bytes;
   s.log_syncs = log.syncs;

@@ -117,20 +117,41 @@ IterState Engine::Impl::read_table(BlockSource& source, const TableRef& table, s
   return IterState::kValid;
 }
 
+ReadState Engine::Impl::find_in_tables(BlockSource& source, std::string_view key, uint64_t hash, Sequence at,
+                                       ReadValue* out) {
+  for (const std::vector<RunRef>& runs : version_->levels) {
+    for (const RunRef& run : runs) {
+      const TableRef* table = run->find(key);
+      if (table == nullptr) continue;
+      TableHit hit;
+      bool settled = false;
+      if (read_table(source, *table, key, hash, at, &hit, &settled) != IterState::kValid)
+        return ReadState::kFault;
+      if (hit.found) {
+        out->value = hit.value;
+        out->pin = std::move(hit.pin);
+        return ReadState::kFound;
+      }
+      if (settled) return ReadState::kAbsent;
+    }
+  }
+  return ReadState::kAbsent;
+}
+
 ReadState Engine::Impl::find(BlockSource& source, std::string_view key, Sequence at, ReadValue* out,
                              Sequence* seen) {
   ++counts_.gets;
+  uint64_t hash = hash_key(key);
   // Memory first: only records and tombstones here can still be undurable.
   auto in_memtable = [&](const MemTable& memtable, ReadState* state) {
     Sequence cover = memtable.range_tombstones().empty() ? 0 : memtable.range_tombstones().covering(key, at);
     MemTable::Hit hit;
-    bool found = memtable.find(key, at, &hit);
+    bool found = memtable.find(key, hash, at, &hit);
     if (found) *seen = std::max(*seen, hit.tag.sequence());
     *seen = std::max(*seen, cover);
     if (!found && cover == 0) return false;
     if (found && hit.tag.sequence() > cover && hit.tag.kind() == Kind::kPut) {
       out->value = hit.value;
-      out->blind = hit.tag.blind();
       *state = ReadState::kFound;
     } else {
       *state = ReadState::kAbsent;
@@ -143,25 +164,21 @@ ReadState Engine::Impl::find(BlockSource& source, std::string_view key, Sequence
     if (planted(Plant::frozen_unread)) break;
     if (in_memtable(**it, &state)) return state;
   }
-  uint64_t hash = hash_key(key);
-  for (const std::vector<RunRef>& runs : version_->levels) {
-    for (const RunRef& run : runs) {
-      const TableRef* table = run->find(key);
-      if (table == nullptr) continue;
-      TableHit hit;
-      bool settled = false;
-      if (read_table(source, *table, key, hash, at, &hit, &settled) != IterState::kValid)
-        return ReadState::kFault;
-      if (hit.found) {
-        out->value = hit.value;
-        out->pin = std::move(hit.pin);
-        out->blind = hit.tag.blind();
-        return ReadState::kFound;
-      }
-      if (settled) return ReadState::kAbsent;
-    }
+  if (at != kMaxSequence) return find_in_tables(source, key, hash, at, out);
+  // What misses blocks at random must get to the blocks.
+  bool pass_rows = options_.random_miss_one_in > 0 && random_.one_in(2);
+  RowCache::Row row;
+  if (!pass_rows && rows_.lookup(key, hash, &row)) {
+    out->value = row.value;
+    return row.found ? ReadState::kFound : ReadState::kAbsent;
   }
-  return ReadState::kAbsent;
+  state = find_in_tables(source, key, hash, at, out);
+  if (state == ReadState::kFound) {
+    rows_.insert(key, hash, {true, out->value});
+  } else if (state == ReadState::kAbsent) {
+    rows_.insert(key, hash, {false, {}});
+  }
+  return state;
 }
 
 ReadState Engine::Impl::get(ReadContext& context, std::string_view key, ReadValue* out,

@@ -2,6 +2,8 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/checksum.h"
+#include "base/plant.h"
 #include "lsm/engine_impl.h"
 
 namespace varve {
@@ -123,8 +125,11 @@ Sequence Engine::Impl::commit(const WriteBatch& batch) {
       counters_[op.counter_id] += op.counter_delta;
     } else if (op.kind == Kind::kRangeDelete) {
       active_->add_range_delete(sequence++, op.key, op.value);
+      rows_.erase_range(op.key, op.value);
     } else {
-      active_->add(sequence++, op.kind, op.blind, op.key, op.value, newest_snapshot);
+      uint64_t hash = hash_key(op.key);
+      active_->add(sequence++, op.kind, op.blind, op.key, op.value, newest_snapshot, hash);
+      if (!planted(Plant::row_outlives_write)) rows_.erase(op.key, hash);
     }
     counts_.user_bytes_written += op.key.size() + op.value.size();
   }
@@ -152,6 +157,8 @@ void Engine::Impl::freeze() {
 }
 
 void Engine::Impl::end_of_turn() {
+  rows_.release_retired();
+  charge_cache();
   maybe_freeze();
   log_.pump();
   if (!held_installs_.empty()) run_held_installs();

@@ -217,6 +217,10 @@ void add_reads(const EngineStats& engine, Lines* lines) {
   lines->add("cache_hits", engine.cache_hits);
   lines->add("cache_misses", engine.cache_misses);
   lines->fixed("cache_hit_rate", ratio(static_cast<double>(engine.cache_hits), lookups), 4);
+  lines->add("row_cache_rows", engine.rows);
+  lines->add("row_cache_bytes", engine.row_bytes);
+  lines->add("row_cache_hits", engine.row_hits);
+  lines->add("row_cache_misses", engine.row_misses);
   lines->add("open_tables", engine.open_tables);
   lines->add("open_tables_max", engine.open_tables_max);
   lines->add("open_tables_bytes", engine.open_tables_bytes);
