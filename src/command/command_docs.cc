@@ -48,6 +48,21 @@ const CommandDocs kDocs[] = {
     {"strlen", kKey},
     {"substr", kRange, "", "2.0.0", "`GETRANGE`"},
 
+    {"lcs", "key1:key0 key2:key0 LEN? IDX? MINMATCHLEN=len:integer? WITHMATCHLEN?"},
+
+    // --- bits ---
+    {"bitcount", "key:key0 index{start:integer end:integer index_unit(BYTE|BIT)?}?"},
+    {"bitfield",
+     "key:key0 operation(GET=encoding_offset{encoding offset:integer}|write{OVERFLOW=wrap_sat_fail(WRAP|SAT|"
+     "FAIL)? write_operation(SET=encoding_offset_value{encoding offset:integer value:integer}|"
+     "INCRBY=encoding_offset_increment{encoding offset:integer increment:integer})})?*",
+     "This command allows both access and modification of the key"},
+    {"bitfield_ro", "key:key0 GET=encoding_offset{encoding offset:integer}?*+"},
+    {"bitop", "operation destkey:key0 key:key1*"},
+    {"bitpos", "key:key0 bit:integer index{start:integer end_index{end:integer index_unit(BYTE|BIT)?}?}?"},
+    {"getbit", "key:key0 offset:integer"},
+    {"setbit", "key:key0 offset:integer value:integer"},
+
     // --- keys ---
     {"copy", "source:key0 destination:key1 DB=destination-db:integer? REPLACE?"},
     {"del", kKeys},
@@ -280,7 +295,7 @@ class SyntaxParser {
 
   std::string word() {
     size_t begin = at_;
-    while (at_ < text_.size() && std::string_view(" |(){}?*=:").find(text_[at_]) == std::string_view::npos)
+    while (at_ < text_.size() && std::string_view(" |(){}?*+=:").find(text_[at_]) == std::string_view::npos)
       at_++;
     VARVE_CHECK(at_ > begin);
     return std::string(text_.substr(begin, at_ - begin));
@@ -308,10 +323,14 @@ class SyntaxParser {
       argument.parts = list(' ');
       VARVE_CHECK(take('}'));
     }
-    bool optional = false, multiple = false;
-    while (here() == '?' || here() == '*') (text_[at_++] == '?' ? optional : multiple) = true;
+    bool optional = false, multiple = false, multiple_token = false;
+    for (char c = here(); c == '?' || c == '*' || c == '+'; c = here()) {
+      (c == '?' ? optional : c == '*' ? multiple : multiple_token) = true;
+      at_++;
+    }
     if (optional) argument.flags.push_back("optional");
     if (multiple) argument.flags.push_back("multiple");
+    if (multiple_token) argument.flags.push_back("multiple_token");
     return argument;
   }
 

@@ -4,12 +4,13 @@
 // Arguments are written in a short syntax and parsed when somebody asks:
 //
 //   arguments := argument { " " argument }
-//   argument  := [ TOKEN "=" ] name [ ":" type ] [ choices | block ] { "?" | "*" }
+//   argument  := [ TOKEN "=" ] name [ ":" type ] [ choices | block ] { "?" | "*" | "+" }
 //   choices   := "(" argument { "|" argument } ")"       one of them
 //   block     := "{" arguments "}"                       all of them, in order
 //
 // A name in capitals alone is a token without a value. The type is string unless said otherwise; "key" may be
-// followed by the number of its key specification ("key1"). "?": may be missing, "*": may come again.
+// followed by the number of its key specification ("key1"). "?": may be missing, "*": may come again, "+": its
+// token too.
 #pragma once
 
 #include <string>

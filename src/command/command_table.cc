@@ -137,6 +137,8 @@ const char* key_flag_name(uint32_t flag) {
 
 void build_command_table(CommandTable& table, void (*add_more)(CommandTable&)) {
   add_string_commands(table);
+  add_bit_commands(table);
+  add_lcs_commands(table);
   add_key_commands(table);
   add_scan_commands(table);
   add_hash_commands(table);

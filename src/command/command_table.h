@@ -170,6 +170,10 @@ const char* key_flag_name(uint32_t flag);          // one bit -> "RW", "access"
 
 // Every family, each in families/NAME.cc.
 void add_string_commands(CommandTable& table);
+void add_bit_commands(CommandTable& table);
+void add_bitfield_commands(CommandTable& table);  // both by add_bit_commands()
+void add_bitop_commands(CommandTable& table);
+void add_lcs_commands(CommandTable& table);
 void add_key_commands(CommandTable& table);
 void add_scan_commands(CommandTable& table);
 void add_hash_commands(CommandTable& table);

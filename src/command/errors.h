@@ -42,6 +42,18 @@ inline constexpr const char* kRangeLimit =
 inline constexpr const char* kRangeLexScores =
     "ERR syntax error, WITHSCORES not supported in combination with BYLEX";
 inline constexpr const char* kOffsetRange = "ERR offset is out of range";
+inline constexpr const char* kBitOffset = "ERR bit offset is not an integer or out of range";
+inline constexpr const char* kBitValue = "ERR bit is not an integer or out of range";
+inline constexpr const char* kBitArgument = "ERR The bit argument must be 1 or 0.";
+inline constexpr const char* kBitopNot = "ERR BITOP NOT must be called with a single source key.";
+inline constexpr const char* kBitfieldType =
+    "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.";
+inline constexpr const char* kBitfieldOverflow = "ERR Invalid OVERFLOW type specified";
+inline constexpr const char* kBitfieldReadOnly = "ERR BITFIELD_RO only supports the GET subcommand";
+inline constexpr const char* kLcsTypes = "ERR The specified keys must contain string values";
+inline constexpr const char* kLcsBoth = "ERR If you want both the length and indexes, please just use IDX.";
+inline constexpr const char* kLcsTooLong =
+    "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len";
 inline constexpr const char* kInvalidCursor = "ERR invalid cursor";
 inline constexpr const char* kDbRange = "ERR DB index is out of range";
 inline constexpr const char* kInvalidDb = "ERR invalid DB index";
@@ -92,6 +104,9 @@ inline constexpr const char* kKeyTooLong = "ERR key is longer than 65536 bytes, 
 inline constexpr const char* kMemberTooLong = "ERR field or member is longer than 65536 bytes, varve's limit";
 inline constexpr const char* kKeysInMulti =
     "ERR KEYS inside MULTI looks at no more than 100000 keys in varve; use it outside, or SCAN";
+inline constexpr const char* kBitsInMulti =
+    "ERR BITCOUNT and BITPOS inside MULTI look at no more than 64 MiB in varve; use them outside";
+inline constexpr const char* kLcsLimit = "ERR LCS compares strings of no more than 1 MiB together in varve";
 inline constexpr const char* kRemovedTooMany =
     "ERR so many members cannot be removed at once (varve's limit is 500000, or all there are)";
 inline constexpr const char* kUnknownCursor =
@@ -99,6 +114,8 @@ inline constexpr const char* kUnknownCursor =
     "again with cursor 0";
 inline constexpr const char* kMoveTooLong =
     "ERR the change would move more than 64 MiB of the list at once, varve's limit";
+inline constexpr const char* kBitopTooLong =
+    "ERR the result would be longer than 64 MiB, what varve's BITOP writes at once";
 inline constexpr const char* kCopyTooLong =
     "ERR value is too long to be copied at once (varve's limit is 64 MiB)";
 

@@ -90,6 +90,19 @@ FAMILIES = {
         lambda m: [b"ZRANGE", m.name_key(), m.name_bound(), m.name_bound(), b"BYLEX"] + m.range_options(),
         lambda m: [m.one([b"ZRANK", b"ZREVRANK"]), m.one([m.key(), m.name_key()]), m.member()],
     ],
+    "bits": [
+        lambda m: [b"SETBIT", m.key(), m.bit(), m.one([b"0", b"1", b"1", b"1", b"2", b"x"])], lambda m: [b"GETBIT", m.key(), m.bit()],
+        lambda m: [b"SETBIT", m.key(), m.bit(), m.one([b"0", b"1"])],
+        lambda m: [b"BITCOUNT", m.key()] + m.bit_range(), lambda m: [b"BITPOS", m.key(), m.one([b"0", b"1", b"1", b"0", b"2", b"x"])] + m.bit_range(),
+        lambda m: [b"BITOP", m.one([b"AND", b"or", b"XOR", b"x"]), m.key()] + m.some(m.key), lambda m: [b"BITOP", b"NOT", m.key()] + m.some(m.key, 1, 2),
+        lambda m: [b"BITFIELD", m.key()] + m.flat(m.some(m.field_operation, 0, 4)),
+        lambda m: [b"BITFIELD", m.key()] + m.flat(m.some(m.field_operation, 1, 2)),
+        lambda m: [b"BITFIELD_RO", m.key()] + m.flat(m.some(lambda: [b"GET", m.field_type(), m.bit()], 0, 3)), lambda m: [b"BITFIELD_RO", m.key()] + m.field_operation(),
+        lambda m: [b"LCS", m.text_key(), m.text_key()]
+        + m.flat(m.some(lambda: m.one([[b"LEN"], [b"IDX"], [b"IDX"], [b"WITHMATCHLEN"], [b"MINMATCHLEN", m.index()], [b"x"]]), 0, 3)),
+        lambda m: [b"SET", m.text_key(), bytes(m.chance.choices(b"\x00\xff\x81abc", k=m.one([1, 8, 30, 63, 64, 65, 300])))],
+        lambda m: [b"SET", m.key(), bytes(m.chance.choices(b"\x00\xff\x81abc", k=m.one([1, 8, 43, 44, 45, 100, 4097])))],
+    ],
     "encoding": [lambda m: [b"OBJECT", b"ENCODING", m.key()]],
 }
 # Replies whose elements come in an order of the server's own.
@@ -156,6 +169,25 @@ class Maker:
     def algebra_options(self):
         parts = [[b"WEIGHTS"] + self.some(self.score, 1, 3), [b"AGGREGATE", self.one([b"SUM", b"min", b"MAX", b"x"])], [b"WITHSCORES"]]
         return self.flat(self.chance.sample(parts, self.chance.choice([0, 0, 1, 1, 2])))
+
+    def text_key(self):
+        return self.one([b"text:1", b"text:2", b"text:3"])
+
+    def bit(self):
+        return self.one([b"0", b"1", b"7", b"8", b"63", b"100", b"32767", b"65535", b"65536", b"80001"]
+                        + [b"4294967296", b"#1", b"-8", self.number()][: self.chance.choice([0, 0, 4])])
+
+    def bit_range(self):
+        units = self.one([[], [], [b"BIT"], [b"byte"], [b"x"]])
+        return self.one([[], [self.index()], [self.index(), self.index()] + units, [self.index(), self.index()] + units])
+
+    def field_type(self):
+        return self.one([b"u1", b"i1", b"u8", b"i8", b"i5", b"u13", b"i33", b"u63", b"i64", b"u64", b"i65", b"x", b"u0", b"i"][: self.chance.choice([9, 9, 9, 14])])
+
+    def field_operation(self):
+        place = [self.field_type(), self.one([b"0", b"1", b"7", b"8", b"#0", b"#1", b"#7", b"100", b"65529", b"-1", b"x", self.number()][: self.chance.choice([9, 9, 9, 12])])]
+        return self.one([[b"GET"] + place, [b"SET"] + place + [self.number()], [b"INCRBY"] + place + [self.number()], [b"INCRBY"] + place + [self.index()],
+                         [b"OVERFLOW", self.one([b"WRAP", b"sat", b"FAIL", b"fail", b"x"])], [b"GET"] + place])
 
     def value(self):
         return self.one(self.one([WORDS, NUMBERS, FLOATS]))

@@ -10,6 +10,9 @@ namespace varve {
 // What COPY copies at once.
 inline constexpr uint64_t kCopyMax = 64 << 20;
 
+// Redis keeps strings up to this beside their key ("embstr"), and calls longer ones raw.
+inline constexpr size_t kEmbeddedStringMax = 44;
+
 // Finds a key for reading and counts the hit or the miss. True when it exists.
 inline bool find_quietly(CommandContext& context, std::string_view key, Entry* entry) {
   bool found = context.tx.find(context.db(), key, entry);

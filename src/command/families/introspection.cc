@@ -266,10 +266,27 @@ void command_list(CommandContext& context) {
 
 // --- COMMAND GETKEYS ---
 
-// What SET does depends on whether it is to give the old value back.
+// BITFIELD that is asked for nothing but GET, as far as it can be understood.
+bool only_gets_fields(const std::vector<std::string_view>& args) {
+  for (size_t i = 2; i < args.size();) {
+    size_t behind = args.size() - i - 1;
+    if (equals_ignoring_case(args[i], "get") && behind >= 2) {
+      i += 3;
+    } else if (equals_ignoring_case(args[i], "overflow") && behind >= 1) {
+      i += 2;
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
+// What SET does depends on whether it is to give the old value back; what BITFIELD does on its operations.
 uint32_t key_flags(const Command& command, const KeySpec& spec, const std::vector<std::string_view>& args) {
   uint32_t flags = spec.flags & ~static_cast<uint32_t>(kKeyVariable);
-  if ((spec.flags & kKeyVariable) == 0 || command.full_name != "set") return flags;
+  if ((spec.flags & kKeyVariable) == 0) return flags;
+  if (command.full_name == "bitfield" && only_gets_fields(args)) return kKeyRO | kKeyAccess;
+  if (command.full_name != "set") return flags;
   for (size_t i = 3; i < args.size(); i++) {
     if (equals_ignoring_case(args[i], "get")) return kKeyRW | kKeyAccess | kKeyUpdate;
   }

@@ -326,10 +326,9 @@ void run_dbsize(CommandContext& context) {
 // --- OBJECT ---
 
 const char* string_encoding(const Record& record) {
-  constexpr size_t kEmbeddedMax = 44;  // Redis's OBJ_ENCODING_EMBSTR_SIZE_LIMIT
   if (record.form == StringForm::kRaw || record.encoding != Encoding::kInline) return "raw";
   if (record.form == StringForm::kPlain && is_stored_as_integer(record.payload)) return "int";
-  return record.payload.size() <= kEmbeddedMax ? "embstr" : "raw";
+  return record.payload.size() <= kEmbeddedStringMax ? "embstr" : "raw";
 }
 
 const char* encoding_name(const Record& record) {
