@@ -63,6 +63,14 @@ const CommandDocs kDocs[] = {
     {"getbit", "key:key0 offset:integer"},
     {"setbit", "key:key0 offset:integer value:integer"},
 
+    // --- HyperLogLogs ---
+    {"pfadd", "key:key0 element?*"},
+    {"pfcount", kKeys,
+     "RW because it may change the internal representation of the key, and propagate to replicas"},
+    {"pfdebug", "subcommand key:key0", "", "", "", true},
+    {"pfmerge", "destkey:key0 sourcekey:key1*"},
+    {"pfselftest", "", "", "", "", true},
+
     // --- keys ---
     {"copy", "source:key0 destination:key1 DB=destination-db:integer? REPLACE?"},
     {"del", kKeys},

@@ -139,6 +139,7 @@ void build_command_table(CommandTable& table, void (*add_more)(CommandTable&)) {
   add_string_commands(table);
   add_bit_commands(table);
   add_lcs_commands(table);
+  add_hyperloglog_commands(table);
   add_key_commands(table);
   add_scan_commands(table);
   add_hash_commands(table);

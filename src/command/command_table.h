@@ -174,6 +174,7 @@ void add_bit_commands(CommandTable& table);
 void add_bitfield_commands(CommandTable& table);  // both by add_bit_commands()
 void add_bitop_commands(CommandTable& table);
 void add_lcs_commands(CommandTable& table);
+void add_hyperloglog_commands(CommandTable& table);
 void add_key_commands(CommandTable& table);
 void add_scan_commands(CommandTable& table);
 void add_hash_commands(CommandTable& table);

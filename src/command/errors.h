@@ -54,6 +54,10 @@ inline constexpr const char* kLcsTypes = "ERR The specified keys must contain st
 inline constexpr const char* kLcsBoth = "ERR If you want both the length and indexes, please just use IDX.";
 inline constexpr const char* kLcsTooLong =
     "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len";
+inline constexpr const char* kNotHyperLogLog = "WRONGTYPE Key is not a valid HyperLogLog string value.";
+inline constexpr const char* kDamagedHyperLogLog = "INVALIDOBJ Corrupted HLL object detected";
+inline constexpr const char* kDebuggedKey = "ERR The specified key does not exist";
+inline constexpr const char* kNotSparse = "ERR HLL encoding is not sparse";
 inline constexpr const char* kInvalidCursor = "ERR invalid cursor";
 inline constexpr const char* kDbRange = "ERR DB index is out of range";
 inline constexpr const char* kInvalidDb = "ERR invalid DB index";

@@ -377,6 +377,7 @@ void add_collection_settings(std::vector<Setting>& all) {
                                  &Limits::hash_entries, false));
   all.push_back(
       collection_limit("hash-max-listpack-value", "hash-max-ziplist-value", &Limits::hash_value, true));
+  all.push_back(collection_limit("hll-sparse-max-bytes", "", &Limits::hll_sparse, true));
   all.push_back(collection_limit("set-max-intset-entries", "", &Limits::set_intset_entries, false));
   all.push_back(collection_limit("zset-max-listpack-entries", "zset-max-ziplist-entries",
                                  &Limits::zset_entries, false));

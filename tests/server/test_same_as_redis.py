@@ -103,6 +103,15 @@ FAMILIES = {
         lambda m: [b"SET", m.text_key(), bytes(m.chance.choices(b"\x00\xff\x81abc", k=m.one([1, 8, 30, 63, 64, 65, 300])))],
         lambda m: [b"SET", m.key(), bytes(m.chance.choices(b"\x00\xff\x81abc", k=m.one([1, 8, 43, 44, 45, 100, 4097])))],
     ],
+    "hyperloglog": [  # elements to keys of their own: what SETRANGE makes of others is no HyperLogLog any more, and what that gives is chance
+        lambda m: [b"PFADD", m.hll_key()] + m.some(m.member, 0, 6), lambda m: [b"PFADD", m.hll_key()] + m.many(m.one([1, 1, 3, 30, 300, 1500])),
+        lambda m: [b"PFADD", m.key()], lambda m: [b"PFCOUNT", m.one([m.hll_key(), m.hll_key(), m.key()])], lambda m: [b"PFCOUNT"] + m.some(m.hll_key, 1, 3),
+        lambda m: [b"PFMERGE", m.hll_key()] + m.some(m.hll_key, 0, 3) + m.one([[], [], [m.key()]]), lambda m: [b"OBJECT", b"ENCODING", m.hll_key()],
+        lambda m: [b"PFDEBUG", m.one([b"ENCODING", b"decode", b"DECODE", b"x"]), m.one([m.hll_key(), m.key()])], lambda m: [b"GET", m.hll_key()],
+        lambda m: [m.one([b"PFDEBUG", b"DEL"])] + m.one([[b"TODENSE"], []]) + [m.hll_key()],
+        lambda m: [b"SET", m.hll_key(), b"HYLL" + m.one([b"\x00" + bytes(11 + 12288), b"\x01" + bytes(11) + b"\x7f\xff", b"\x01" + bytes(10) + b"\x80\x7f\xfe\x80",
+                                                                   b"\x01" + bytes(11), b"\x02" + bytes(11), b"\x01" + bytes(10) + b"\x80\x7f\xff\x80", b"\x01"])],
+    ],
     "encoding": [lambda m: [b"OBJECT", b"ENCODING", m.key()]],
 }
 # Replies whose elements come in an order of the server's own.
@@ -169,6 +178,13 @@ class Maker:
     def algebra_options(self):
         parts = [[b"WEIGHTS"] + self.some(self.score, 1, 3), [b"AGGREGATE", self.one([b"SUM", b"min", b"MAX", b"x"])], [b"WITHSCORES"]]
         return self.flat(self.chance.sample(parts, self.chance.choice([0, 0, 1, 1, 2])))
+
+    def hll_key(self):
+        return self.one([b"hll:1", b"hll:2", b"hll:3"])
+
+    def many(self, count):
+        first = self.chance.randrange(20000)
+        return [str(i).encode() for i in range(first, first + count)]
 
     def text_key(self):
         return self.one([b"text:1", b"text:2", b"text:3"])

@@ -12,6 +12,7 @@ struct CollectionLimits {
   uint64_t set_intset_entries = 512;
   uint64_t zset_entries = 128;
   uint64_t zset_value = 64;
+  uint64_t hll_sparse = 3000;  // bytes of a HyperLogLog; of these limits the one that decides what is kept
 
   bool operator==(const CollectionLimits&) const = default;
 };
