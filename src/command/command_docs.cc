@@ -218,6 +218,40 @@ const CommandDocs kDocs[] = {
     {"zunionstore",
      "destination:key0 numkeys:integer key:key1* WEIGHTS=weight:integer?* AGGREGATE=aggregate(SUM|MIN|MAX)?"},
 
+    // --- geo ---
+    {"geoadd",
+     "key:key0 condition(NX|XX)? CH=change:pure-token? longitude_latitude_member{longitude:double "
+     "latitude:double member}*"},
+    {"geodist", "key:key0 member1 member2 unit(M|KM|FT|MI)?"},
+    {"geohash", "key:key0 member*"},
+    {"geopos", "key:key0 member*"},
+    {"georadius",
+     "key:key0 longitude:double latitude:double radius:double unit(M|KM|FT|MI) WITHCOORD? WITHDIST? "
+     "WITHHASH? count{COUNT=count:integer ANY?}? order(ASC|DESC)? STORE=key:key1? STOREDIST=key:key2?",
+     "", "6.2.0", "`GEOSEARCH` and `GEOSEARCHSTORE` with the `BYRADIUS` argument"},
+    {"georadius_ro",
+     "key:key0 longitude:double latitude:double radius:double unit(M|KM|FT|MI) WITHCOORD? WITHDIST? "
+     "WITHHASH? count{COUNT=count:integer ANY?}? order(ASC|DESC)?",
+     "", "6.2.0", "`GEOSEARCH` with the `BYRADIUS` argument"},
+    {"georadiusbymember",
+     "key:key0 member radius:double unit(M|KM|FT|MI) WITHCOORD? WITHDIST? WITHHASH? "
+     "count{COUNT=count:integer ANY?}? order(ASC|DESC)? STORE=key:key1? STOREDIST=key:key2?",
+     "", "6.2.0", "`GEOSEARCH` and `GEOSEARCHSTORE` with the `BYRADIUS` and `FROMMEMBER` arguments"},
+    {"georadiusbymember_ro",
+     "key:key0 member radius:double unit(M|KM|FT|MI) WITHCOORD? WITHDIST? WITHHASH? "
+     "count{COUNT=count:integer ANY?}? order(ASC|DESC)?",
+     "", "6.2.0", "`GEOSEARCH` with the `BYRADIUS` and `FROMMEMBER` arguments"},
+    {"geosearch",
+     "key:key0 from(FROMMEMBER=member|FROMLONLAT=longitude_latitude{longitude:double "
+     "latitude:double}) by(circle{BYRADIUS=radius:double unit(M|KM|FT|MI)}|box{BYBOX=width:double "
+     "height:double unit(M|KM|FT|MI)}) order(ASC|DESC)? count{COUNT=count:integer ANY?}? WITHCOORD? "
+     "WITHDIST? WITHHASH?"},
+    {"geosearchstore",
+     "destination:key0 source:key1 "
+     "from(FROMMEMBER=member|FROMLONLAT=longitude_latitude{longitude:double latitude:double}) "
+     "by(circle{BYRADIUS=radius:double unit(M|KM|FT|MI)}|box{BYBOX=width:double height:double "
+     "unit(M|KM|FT|MI)}) order(ASC|DESC)? count{COUNT=count:integer ANY?}? STOREDIST?"},
+
     // --- connection ---
     {"auth", "username? password"},
     {"client|kill",

@@ -46,6 +46,15 @@ bool find_counted_keys(const KeySpec& spec, const std::vector<std::string_view>&
   return true;
 }
 
+// The one behind the word, which is not the last.
+void find_named_key(const KeySpec& spec, const std::vector<std::string_view>& args,
+                    std::vector<int>* positions) {
+  for (int i = spec.first; i + 1 < static_cast<int>(args.size()); ++i) {
+    if (!equals_ignoring_case(args[static_cast<size_t>(i)], spec.keyword)) continue;
+    return positions->push_back(i + 1);
+  }
+}
+
 }  // namespace
 
 void CommandTable::add(Command command) {
@@ -101,6 +110,10 @@ bool find_key_positions(const Command& command, const std::vector<std::string_vi
   int argc = static_cast<int>(args.size());
   for (const KeySpec& spec : command.keys) {
     if (spec.first == 0) continue;
+    if (spec.keyword != nullptr) {
+      find_named_key(spec, args, positions);
+      continue;
+    }
     if (spec.counted) {
       if (!find_counted_keys(spec, args, positions)) return false;
       continue;
@@ -140,6 +153,7 @@ void build_command_table(CommandTable& table, void (*add_more)(CommandTable&)) {
   add_bit_commands(table);
   add_lcs_commands(table);
   add_hyperloglog_commands(table);
+  add_geo_commands(table);
   add_key_commands(table);
   add_scan_commands(table);
   add_hash_commands(table);

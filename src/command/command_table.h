@@ -100,6 +100,8 @@ struct KeySpec {
   int step = 0;
   uint32_t flags = 0;
   bool counted = false;
+  // The key stands behind the first such word from `first` on, if there is one.
+  const char* keyword = nullptr;
 };
 
 using CommandFunction = void (*)(CommandContext& context);
@@ -175,6 +177,8 @@ void add_bitfield_commands(CommandTable& table);  // both by add_bit_commands()
 void add_bitop_commands(CommandTable& table);
 void add_lcs_commands(CommandTable& table);
 void add_hyperloglog_commands(CommandTable& table);
+void add_geo_commands(CommandTable& table);
+void add_geo_search_commands(CommandTable& table);  // by add_geo_commands()
 void add_key_commands(CommandTable& table);
 void add_scan_commands(CommandTable& table);
 void add_hash_commands(CommandTable& table);

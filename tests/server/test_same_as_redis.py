@@ -112,6 +112,20 @@ FAMILIES = {
         lambda m: [b"SET", m.hll_key(), b"HYLL" + m.one([b"\x00" + bytes(11 + 12288), b"\x01" + bytes(11) + b"\x7f\xff", b"\x01" + bytes(10) + b"\x80\x7f\xfe\x80",
                                                                    b"\x01" + bytes(11), b"\x02" + bytes(11), b"\x01" + bytes(10) + b"\x80\x7f\xff\x80", b"\x01"])],
     ],
+    "geo": [
+        lambda m: [b"GEOADD", m.geo_key()] + m.one([[], [], [], [b"NX"], [b"xx"], [b"CH"], [b"NX", b"XX"]]) + m.flat(m.some(lambda: m.point() + [m.place()])),
+        lambda m: [b"GEOADD", m.geo_key()] + m.flat(m.some(lambda: m.point() + [m.place()], 1, 8)), lambda m: [b"GEOADD", m.key()] + m.point() + [m.place()],
+        lambda m: [b"GEODIST", m.geo_key(), m.place(), m.place()] + m.one([[], [], [m.unit()], [m.unit()], [m.unit(), b"x"]]),
+        lambda m: [m.one([b"GEOHASH", b"GEOPOS"]), m.one([m.geo_key(), m.geo_key(), m.key()])] + m.some(m.place, 0, 4),
+        lambda m: [b"ZADD", m.geo_key(), m.score(), m.place()], lambda m: [b"ZREM", m.geo_key()] + m.some(m.place), lambda m: [b"ZRANGE", m.geo_key(), b"0", b"-1", b"WITHSCORES"],
+        lambda m: [m.one([b"GEORADIUS", b"GEORADIUS_RO"]), m.geo_key()] + m.point() + [m.length(), m.unit()] + m.geo_options(),
+        lambda m: [m.one([b"GEORADIUSBYMEMBER", b"GEORADIUSBYMEMBER_RO"]), m.one([m.geo_key(), m.geo_key(), m.key()]), m.place(), m.length(), m.unit()] + m.geo_options(),
+        lambda m: [b"GEOSEARCH", m.one([m.geo_key(), m.geo_key(), m.key()])] + m.geo_shape() + m.geo_options(),
+        lambda m: [b"GEOSEARCHSTORE", m.one([m.geo_key(), m.key()]), m.geo_key()] + m.geo_shape() + m.geo_options(),
+        lambda m: [b"GEOSEARCH", m.geo_key(), b"FROMLONLAT"] + m.point() + [b"BYBOX", m.length(), m.length(), m.unit()] + m.geo_options(),
+        lambda m: [b"GEOSEARCH", m.geo_key(), b"FROMMEMBER", m.place(), b"BYRADIUS", m.length(), m.unit()] + m.geo_options(),
+        lambda m: [b"GEOSEARCHSTORE", m.geo_key(), m.geo_key(), b"FROMMEMBER", m.place(), b"BYRADIUS", m.length(), m.unit()] + m.one([[], [b"STOREDIST"]]),
+    ],
     "encoding": [lambda m: [b"OBJECT", b"ENCODING", m.key()]],
 }
 # Replies whose elements come in an order of the server's own.
@@ -178,6 +192,41 @@ class Maker:
     def algebra_options(self):
         parts = [[b"WEIGHTS"] + self.some(self.score, 1, 3), [b"AGGREGATE", self.one([b"SUM", b"min", b"MAX", b"x"])], [b"WITHSCORES"]]
         return self.flat(self.chance.sample(parts, self.chance.choice([0, 0, 1, 1, 2])))
+
+    def geo_key(self):
+        return self.one([b"geo:1", b"geo:2"])
+
+    def place(self):
+        return self.one([b"p%d" % i for i in range(30)])
+
+    def coordinate(self, most):
+        draw = self.chance.uniform
+        return str(self.one([draw(-most, most), draw(-most, most), draw(-1, 1), round(draw(-most, most)), most - draw(0, 0.01), -most + draw(0, 0.01), most, -most, 13.5])).encode()
+
+    def point(self):
+        if self.chance.random() < 0.03:
+            return [self.one([b"x", b"180.1", b"-inf", b"nan", b"13"]), self.one([b"x", b"86", b"inf", b"38"])]
+        return [self.coordinate(180), self.coordinate(85.05112878)]
+
+    def unit(self):
+        return self.one([b"m", b"km", b"KM", b"ft", b"mi", b"km", b"m", b"x"][: self.chance.choice([7, 7, 7, 8])])
+
+    def length(self):
+        return self.one([b"%g" % 10 ** self.chance.uniform(0, 8), b"%g" % 10 ** self.chance.uniform(2, 5), b"0", b"1", b"500", b"-1", b"x", b"inf"][: self.chance.choice([5, 5, 5, 8])])
+
+    def geo_shape(self):
+        parts = [self.one([[b"FROMMEMBER", self.place()], [b"FROMLONLAT"] + self.point()]),
+                 self.one([[b"BYRADIUS", self.length(), self.unit()], [b"bybox", self.length(), self.length(), self.unit()]])]
+        if self.chance.random() < 0.1:
+            parts += [self.one([[b"FROMMEMBER", self.place()], [b"BYRADIUS", b"1", b"km"], [b"BYBOX", b"1", b"1", b"m"], [b"FROMLONLAT", b"1", b"2"]])]
+        return self.flat(self.chance.sample(parts, self.one([len(parts)] * 5 + [1])))
+
+    def geo_options(self):
+        parts = [[b"WITHDIST"], [b"WITHHASH"], [b"WITHCOORD"], [self.one([b"ASC", b"desc"])], [b"COUNT", self.one([b"1", b"3", b"10", b"0", b"-1", b"x"])],
+                 [b"COUNT", b"2", b"ANY"], [b"ANY"], [self.one([b"STORE", b"STOREDIST"]), self.one([self.geo_key(), self.key()])], [b"STOREDIST"], [b"x"]]
+        weights = [8, 8, 8, 8, 6, 4, 1, 4, 2, 1]
+        count = self.one([0, 0, 1, 1, 2, 3])
+        return self.flat(self.chance.choices(parts, weights)[0] for _ in range(count))
 
     def hll_key(self):
         return self.one([b"hll:1", b"hll:2", b"hll:3"])

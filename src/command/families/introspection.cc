@@ -41,7 +41,13 @@ const Command* find_by_full_name(const CommandTable& table, std::string_view nam
 
 // The last key of a specification, counted from its first one; negative: from the end of the arguments.
 int relative_last(const KeySpec& spec) {
+  if (spec.keyword != nullptr) return 0;
   return spec.last < 0 ? spec.last : spec.last - spec.first;
+}
+
+std::string upper_case(std::string text) {
+  for (char& c : text) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - ('a' - 'A')) : c;
+  return text;
 }
 
 // First key, last key and step as clients knew them before specifications: one range around all of them, or
@@ -49,7 +55,7 @@ int relative_last(const KeySpec& spec) {
 KeySpec legacy_range(const Command& command) {
   KeySpec range;
   for (const KeySpec& spec : command.keys) {
-    if (spec.first == 0 || spec.counted) continue;
+    if (spec.first == 0 || spec.counted || spec.keyword != nullptr) continue;
     if (range.first == 0) {
       range = spec;
       continue;
@@ -70,10 +76,17 @@ void reply_key_spec(Reply& reply, const KeySpec& spec, const char* note) {
   reply.bulk("begin_search");
   reply.map(2);
   reply.bulk("type");
-  reply.bulk("index");
+  reply.bulk(spec.keyword != nullptr ? "keyword" : "index");
   reply.bulk("spec");
-  reply.map(1);
-  reply.bulk("index");
+  if (spec.keyword != nullptr) {
+    reply.map(2);
+    reply.bulk("keyword");
+    reply.bulk(upper_case(spec.keyword));
+    reply.bulk("startfrom");
+  } else {
+    reply.map(1);
+    reply.bulk("index");
+  }
   reply.integer(spec.first);
   reply.bulk("find_keys");
   reply.map(2);
@@ -297,7 +310,8 @@ uint32_t key_flags(const Command& command, const KeySpec& spec, const std::vecto
 const KeySpec* spec_of(const Command& command, int position) {
   const KeySpec* found = nullptr;
   for (const KeySpec& spec : command.keys) {
-    if (spec.first <= position && (spec.counted || spec.last < 0 || position <= spec.last)) found = &spec;
+    bool open_ended = spec.counted || spec.keyword != nullptr || spec.last < 0;
+    if (spec.first <= position && (open_ended || position <= spec.last)) found = &spec;
   }
   return found;
 }

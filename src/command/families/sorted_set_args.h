@@ -13,6 +13,18 @@ namespace varve {
 // Of one command: with the limits of encodings as they are now.
 SortedSet open_sorted_set(CommandContext& context, std::string_view key, const Entry& entry);
 
+struct AddOptions {
+  bool only_new = false;   // NX
+  bool only_old = false;   // XX
+  bool only_more = false;  // GT
+  bool only_less = false;  // LT
+  bool changed = false;    // CH
+  bool increment = false;  // INCR
+};
+// What ZADD and its like do with the set at the command's key, and reply.
+void add_scored_members(CommandContext& context, const AddOptions& options, const std::vector<double>& scores,
+                        const std::vector<std::string_view>& members);
+
 enum class RangeKind : uint8_t { kRank, kScore, kLex };
 
 // A range as its two arguments tell; by rank they count from the end when negative.

@@ -31,15 +31,6 @@ bool score_argument(CommandContext& context, std::string_view text, double* scor
 
 // --- ZADD and ZINCRBY ---
 
-struct AddOptions {
-  bool only_new = false;   // NX
-  bool only_old = false;   // XX
-  bool only_more = false;  // GT
-  bool only_less = false;  // LT
-  bool changed = false;    // CH
-  bool increment = false;  // INCR
-};
-
 // What one pair came to.
 struct Added {
   bool added = false;
@@ -88,30 +79,12 @@ size_t parse_add_options(const std::vector<std::string_view>& args, AddOptions* 
 void add_members(CommandContext& context, const AddOptions& options, size_t first) {
   const auto& args = context.args;
   std::vector<double> scores;
+  std::vector<std::string_view> members;
   for (size_t i = first; i < args.size(); i += 2) {
     if (!score_argument(context, args[i], &scores.emplace_back())) return;
+    members.push_back(args[i + 1]);
   }
-  for (size_t i = first + 1; i < args.size(); i += 2) {
-    if (!member_fits(context, args[i])) return;
-  }
-  Entry entry;
-  if (!find_zset(context, &entry)) return;
-  SortedSet set = open_sorted_set(context, args[1], entry);
-  int64_t added = 0;
-  int64_t updated = 0;
-  Added one;
-  for (size_t i = 0; i < scores.size(); ++i) {
-    one = Added();
-    if (!add_one(set, options, args[first + i * 2 + 1], scores[i], &one)) {
-      return context.reply.error(errors::kScoreNotNumber);
-    }
-    added += one.added ? 1 : 0;
-    updated += one.updated ? 1 : 0;
-  }
-  set.save();
-  if (added + updated > 0) context.notify(kEventZset, options.increment ? "zincr" : "zadd", args[1]);
-  if (!options.increment) return context.reply.integer(options.changed ? added + updated : added);
-  one.refused ? context.reply.null() : context.reply.real(one.score);
+  add_scored_members(context, options, scores, members);
 }
 
 void run_zadd(CommandContext& context) {
@@ -398,6 +371,32 @@ void run_bzpopmax(CommandContext& context) {
 }
 
 }  // namespace
+
+void add_scored_members(CommandContext& context, const AddOptions& options, const std::vector<double>& scores,
+                        const std::vector<std::string_view>& members) {
+  std::string_view key = context.args[1];
+  for (std::string_view member : members) {
+    if (!member_fits(context, member)) return;
+  }
+  Entry entry;
+  if (!find_zset(context, &entry)) return;
+  SortedSet set = open_sorted_set(context, key, entry);
+  int64_t added = 0;
+  int64_t updated = 0;
+  Added one;
+  for (size_t i = 0; i < scores.size(); ++i) {
+    one = Added();
+    if (!add_one(set, options, members[i], scores[i], &one)) {
+      return context.reply.error(errors::kScoreNotNumber);
+    }
+    added += one.added ? 1 : 0;
+    updated += one.updated ? 1 : 0;
+  }
+  set.save();
+  if (added + updated > 0) context.notify(kEventZset, options.increment ? "zincr" : "zadd", key);
+  if (!options.increment) return context.reply.integer(options.changed ? added + updated : added);
+  one.refused ? context.reply.null() : context.reply.real(one.score);
+}
 
 void add_sorted_set_commands(CommandTable& table) {
   constexpr uint32_t kRead = kAclRead | kAclSortedSet;
