@@ -10,6 +10,7 @@
 #include "command/families/rows.h"
 #include "command/families/sorted_set_args.h"
 #include "command/numbers.h"
+#include "command/partial_sort.h"
 
 namespace varve {
 namespace {
@@ -213,16 +214,20 @@ bool search(SortedSet& set, const SearchRequest& request, std::vector<Found>* fo
 }
 
 void sort_found(const SearchRequest& request, std::vector<Found>* found) {
-  if (request.order == Order::kNearest) {
-    std::stable_sort(found->begin(), found->end(),
-                     [](const Found& a, const Found& b) { return a.distance < b.distance; });
-  } else if (request.order == Order::kFarthest) {
-    std::stable_sort(found->begin(), found->end(),
-                     [](const Found& a, const Found& b) { return a.distance > b.distance; });
+  bool cut = request.count != 0 && found->size() > request.count;
+  if (request.order != Order::kNone) {
+    int sign = request.order == Order::kNearest ? 1 : -1;
+    auto compare = [sign](const Found& a, const Found& b) {
+      return sign * ((a.distance > b.distance ? 1 : 0) - (a.distance < b.distance ? 1 : 0));
+    };
+    if (cut) {
+      PartialSort(*found, request.count, compare);
+    } else {
+      std::stable_sort(found->begin(), found->end(),
+                       [&](const Found& a, const Found& b) { return compare(a, b) < 0; });
+    }
   }
-  if (request.count != 0 && found->size() > request.count) {
-    found->erase(found->begin() + static_cast<ptrdiff_t>(request.count), found->end());
-  }
+  if (cut) found->erase(found->begin() + static_cast<ptrdiff_t>(request.count), found->end());
 }
 
 void reply_found(CommandContext& context, const SearchRequest& request, const std::vector<Found>& found) {
