@@ -264,6 +264,89 @@ void run_getrange(ModelRun& run) {
       std::string_view(slot->value).substr(static_cast<size_t>(start), static_cast<size_t>(end - start + 1)));
 }
 
+// --- bits: bit 0 is the highest of the first byte ---
+
+bool bit_of(const std::string& bytes, uint64_t bit) {
+  return bit / 8 < bytes.size() && (static_cast<unsigned char>(bytes[bit / 8]) >> (7 - bit % 8) & 1) != 0;
+}
+
+void set_bit(std::string& bytes, uint64_t bit, bool on) {
+  auto mask = static_cast<unsigned char>(0x80u >> (bit % 8));
+  auto byte = static_cast<unsigned char>(bytes[bit / 8]);
+  bytes[bit / 8] = static_cast<char>(on ? byte | mask : byte & ~mask);
+}
+
+std::string draw_bit(Draw& draw) {
+  bool far = draw.options.large_one_in > 0 && draw.random.one_in(8);
+  return std::to_string(draw.random.below(far ? 240'000 : 400));
+}
+
+void run_setbit(ModelRun& run) {
+  int64_t bit = 0;
+  parse_number(run.args[2], &bit);
+  auto at = static_cast<uint64_t>(bit);
+  bool wrong = false;
+  const Slot* old = run.find(run.args[1], kString, &wrong);
+  if (wrong) return;
+  bool on = run.args[3] == "1";
+  std::string value = old ? old->value : "";
+  bool was = bit_of(value, at);
+  run.integer(was ? 1 : 0);
+  if (old && at / 8 < value.size() && was == on) return;
+  value.resize(std::max<size_t>(value.size(), at / 8 + 1), '\0');
+  set_bit(value, at, on);
+  run.put(run.args[1], std::move(value), old ? old->expire_ms : 0);
+}
+
+void run_getbit(ModelRun& run) {
+  int64_t bit = 0;
+  parse_number(run.args[2], &bit);
+  bool wrong = false;
+  const Slot* slot = run.find(run.args[1], kString, &wrong);
+  if (!wrong) run.integer(slot && bit_of(slot->value, static_cast<uint64_t>(bit)) ? 1 : 0);
+}
+
+void run_bitcount(ModelRun& run) {
+  bool wrong = false;
+  const Slot* slot = run.find(run.args[1], kString, &wrong);
+  if (wrong) return;
+  int64_t count = 0;
+  for (uint64_t bit = 0; slot && bit < slot->value.size() * 8; ++bit)
+    count += bit_of(slot->value, bit) ? 1 : 0;
+  run.integer(count);
+}
+
+// BITFIELD key SET u32 offset value GET u32 offset
+void run_bitfield(ModelRun& run) {
+  constexpr uint64_t kBits = 32;
+  int64_t first = 0, number = 0;
+  parse_number(run.args[4], &first);
+  parse_number(run.args[5], &number);
+  bool wrong = false;
+  const Slot* old = run.find(run.args[1], kString, &wrong);
+  if (wrong) return;
+  std::string value = old ? old->value : "";
+  uint64_t end = static_cast<uint64_t>(first) + kBits;
+  bool changes = !old || (end - 1) / 8 >= value.size();
+  value.resize(std::max<size_t>(value.size(), (end - 1) / 8 + 1), '\0');
+  int64_t before = 0;
+  for (uint64_t bit = static_cast<uint64_t>(first); bit < end; ++bit) {
+    before = before * 2 + (bit_of(value, bit) ? 1 : 0);
+    set_bit(value, bit, (number >> (end - 1 - bit) & 1) != 0);
+  }
+  changes |= before != number;
+  run.array(2);
+  run.integer(before);
+  run.integer(number);
+  if (changes) run.put(run.args[1], std::move(value), old ? old->expire_ms : 0);
+}
+
+Arguments draw_bitfield(Draw& draw) {
+  std::string at = draw_bit(draw);
+  std::string number = std::to_string(draw.random.below(uint64_t{1} << 32));
+  return {"BITFIELD", draw.key(), "SET", "u32", at, number, "GET", "u32", at};
+}
+
 Arguments draw_range(Draw& draw, const char* name) {
   auto at = [&] {
     int64_t n =
@@ -385,6 +468,25 @@ void add_string_rows(std::vector<CommandRow>* rows) {
       "GETRANGE", 5, [](D d) { return draw_range(d, "GETRANGE"); }, run_getrange, "ranges");
   add(
       "SUBSTR", 1, [](D d) { return draw_range(d, "SUBSTR"); }, run_getrange, "ranges");
+  add(
+      "SETBIT", 5,
+      [](D d) {
+        return Arguments{"SETBIT", d.key(), draw_bit(d), d.random.one_in(3) ? "0" : "1"};
+      },
+      run_setbit, "ranges");
+  add(
+      "GETBIT", 4,
+      [](D d) {
+        return Arguments{"GETBIT", d.key(), draw_bit(d)};
+      },
+      run_getbit, "ranges");
+  add(
+      "BITCOUNT", 3,
+      [](D d) {
+        return Arguments{"BITCOUNT", d.key()};
+      },
+      run_bitcount, "ranges");
+  add("BITFIELD", 4, draw_bitfield, run_bitfield, "ranges");
 }
 
 }  // namespace varve::prove
