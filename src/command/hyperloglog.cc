@@ -126,6 +126,18 @@ struct HyperLogLog::Place {
   size_t previous = kNone;
 };
 
+// What an element's hash shows: to which register it falls, and the run of zeros above the bits that say so,
+// with the bit that ends it; a bit behind the last ends it at least.
+struct HyperLogLog::Seen {
+  explicit Seen(std::string_view element) {
+    uint64_t hash = hash_element(element);
+    index = hash % kRegisters;
+    count = static_cast<uint8_t>(std::countr_zero(hash >> kIndexBits | uint64_t{1} << kHashBits) + 1);
+  }
+  size_t index;
+  uint8_t count;
+};
+
 bool HyperLogLog::is_one(std::string_view value) {
   if (value.size() < kHeaderSize || !value.starts_with(kMagic)) return false;
   if (value[kEncodingAt] == kDense) return value.size() == kDenseSize;
@@ -202,14 +214,16 @@ bool HyperLogLog::make_dense() {
 }
 
 HyperLogLog::Added HyperLogLog::add(std::string_view element) {
-  uint64_t hash = hash_element(element);
-  size_t index = hash % kRegisters;
-  // The run of zeros above the index's bits, and the one behind it; a bit behind the last ends it.
-  uint64_t rest = hash >> kIndexBits | uint64_t{1} << kHashBits;
-  auto count = static_cast<uint8_t>(std::countr_zero(rest) + 1);
-  if (dense()) return raise_dense(index, count) ? Added::kYes : Added::kNo;
+  Seen seen(element);
+  if (dense()) return raise_dense(seen.index, seen.count) ? Added::kYes : Added::kNo;
   Place from;
-  return raise_sparse(index, count, &from);
+  return raise_sparse(seen.index, seen.count, &from);
+}
+
+bool HyperLogLog::surely_knows(std::string_view element) const {
+  if (!dense()) return false;
+  Seen seen(element);
+  return dense_register(seen.index) >= seen.count;
 }
 
 // `from`: a place at or before the register, from where it is looked for; left where later registers can be

@@ -38,6 +38,8 @@ class HyperLogLog {
   enum class Added : uint8_t { kNo, kYes, kDamaged };
   // Counts an element; kYes: a register has changed. The cardinality is not forgotten by this.
   Added add(std::string_view element);
+  // A dense one that this element would not change.
+  bool surely_knows(std::string_view element) const;
   // Raises registers to what others have seen.
   void raise(const Registers& registers);
   // False: it is damaged.
@@ -59,6 +61,7 @@ class HyperLogLog {
  private:
   struct Run;
   struct Place;
+  struct Seen;
   Run run_at(size_t at) const;
   bool raise_register(size_t index, uint8_t count);
   Added raise_sparse(size_t index, uint8_t count, Place* from);

@@ -17,8 +17,8 @@ namespace {
 bool read_value(CommandContext& context, const Entry& entry, std::string* value) {
   if (!is_string_or_absent(context, entry)) return false;
   constexpr uint64_t kLongest = 64 * 1024;  // all registers as runs are shorter
-  std::string scratch;
-  *value = context.tx.read_string(entry, 0, std::min(kLongest, entry.record.length()), &scratch);
+  std::string_view bytes = context.tx.read_string(entry, 0, std::min(kLongest, entry.record.length()), value);
+  if (bytes.data() != value->data()) value->assign(bytes);
   // What a missing block made of it does not matter.
   if (HyperLogLog::is_one(*value) && entry.record.length() <= kLongest) return true;
   context.reply.error(errors::kNotHyperLogLog);
@@ -64,10 +64,14 @@ void run_pfadd(CommandContext& context) {
   context.tx.find(context.db(), key, &old);
   std::string was = HyperLogLog::empty_value();
   if (old.exists && !read_value(context, old, &was)) return;
-  HyperLogLog all = make(context, was);
+  HyperLogLog all = make(context, std::move(was));
+  size_t i = 2;
+  while (i < context.args.size() && all.surely_knows(context.args[i])) ++i;  // mostly that is all
+  if (i == context.args.size() && old.exists && all.dense()) return context.reply.integer(0);
+  was = all.value();
   bool changed = !old.exists;
   bool damaged = false;
-  for (size_t i = 2; i < context.args.size() && !damaged; ++i) {
+  for (; i < context.args.size() && !damaged; ++i) {
     HyperLogLog::Added added = all.add(context.args[i]);
     damaged = added == HyperLogLog::Added::kDamaged;
     changed |= added == HyperLogLog::Added::kYes;
