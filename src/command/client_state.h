@@ -45,6 +45,7 @@ struct ClientState : ClientSettings {
   bool watch_failed = false;          // a watched key was changed: EXEC does nothing
   size_t watched_keys = 0;
   bool blocked = false;  // waits for keys, or for the end of a pause
+  bool monitor = false;  // is shown every command
   std::array<size_t, kSubscriptions> subscriptions = {};
   // What others hold for it: charged to it.
   size_t watch_bytes = 0, subscription_bytes = 0, block_bytes = 0;
@@ -57,8 +58,9 @@ struct ClientState : ClientSettings {
   uint64_t net_in = 0, net_out = 0;
 
   size_t subscribed() const { return subscriptions[kChannel] + subscriptions[kPattern]; }
-  // Redis's kind of client whose output has limits of its own.
   bool is_subscriber() const { return subscribed() + subscriptions[kShardChannel] > 0; }
+  // Subscribers and monitors get what they did not ask for just now: their output has limits of its own.
+  bool is_listener() const { return is_subscriber() || monitor; }
   size_t multi_bytes() const { return multi ? multi->bytes : 0; }
 };
 

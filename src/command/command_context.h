@@ -25,7 +25,10 @@ namespace varve {
 
 class BlockedClients;
 class CursorTable;
+class LatencyMonitor;
+class Monitors;
 class PubSub;
+class SlowLog;
 class Watches;
 
 // PUBLISH in a run: goes out when the run counts, between the run's events as it came between them.
@@ -48,6 +51,9 @@ struct CommandServices {
   std::vector<PublishedMessage>& messages;  // of the current run
   // Watched keys that the current run changes without writing them (SWAPDB).
   std::vector<std::pair<uint32_t, std::string>>& touched;
+  SlowLog& slow_log;
+  LatencyMonitor& latency;
+  Monitors& monitors;
   Engine* engine = nullptr;  // null while loading
   uint64_t hits = 0, misses = 0;
 };

@@ -93,6 +93,13 @@ const Command* CommandTable::find_subcommand(const Command& container, std::stri
   return nullptr;
 }
 
+const Command* CommandTable::find_by_full_name(std::string_view name) const {
+  size_t bar = name.find('|');
+  const Command* command = find(name.substr(0, bar));
+  if (command == nullptr || bar == std::string_view::npos) return command;
+  return find_subcommand(*command, name.substr(bar + 1));
+}
+
 void CommandTable::reset_stats() {
   for (const auto& command : commands_) {
     command->stats = CommandStats();
@@ -167,6 +174,8 @@ void build_command_table(CommandTable& table, void (*add_more)(CommandTable&)) {
   add_introspection_commands(table);
   add_transaction_commands(table);
   add_pubsub_commands(table);
+  add_observation_commands(table);
+  add_memory_commands(table);
   if (add_more != nullptr) add_more(table);
   table.freeze();
 }

@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "command/latency_histogram.h"
+
 namespace varve {
 
 struct CommandContext;
@@ -113,6 +115,7 @@ struct CommandStats {
   uint64_t usec = 0;
   uint64_t rejected = 0;  // refused before it ran (arity, auth, loading, no space)
   uint64_t failed = 0;    // ran and replied with an error
+  LatencyHistogram latency;
 };
 
 struct Command {
@@ -154,6 +157,8 @@ class CommandTable {
   const Command* find(std::string_view name) const;
   // The subcommand of a container, by any case; null when unknown.
   static const Command* find_subcommand(const Command& container, std::string_view name);
+  // The command, or of a container the subcommand, that "get" or "config|get" names; null when unknown.
+  const Command* find_by_full_name(std::string_view name) const;
   const std::vector<std::unique_ptr<Command>>& commands() const { return commands_; }
   void reset_stats();
 
@@ -194,6 +199,8 @@ void add_admin_commands(CommandTable& table);
 void add_introspection_commands(CommandTable& table);
 void add_transaction_commands(CommandTable& table);
 void add_pubsub_commands(CommandTable& table);
+void add_observation_commands(CommandTable& table);
+void add_memory_commands(CommandTable& table);
 // All of them, and perhaps more rows.
 void build_command_table(CommandTable& table, void (*add_more)(CommandTable&) = nullptr);
 

@@ -17,7 +17,6 @@ namespace {
 
 constexpr int kExpirySliceHints = 200;
 constexpr int64_t kExpiryPauseMs = 2;
-constexpr size_t kErrorCodesMax = 128;  // errorstats kept apart
 constexpr uint64_t kProbedStringMax = 64 * 1024;
 constexpr size_t kProbedMembers = 16;
 
@@ -94,6 +93,8 @@ bool Dispatcher::Impl::check(const Command& command, const ClientState& client,
   if ((command.flags & kCmdExec) != 0 && client.multi)
     needs_data = (client.multi->flags & (kCmdWrite | kCmdReadOnly)) != 0;
   if (services_.engine == nullptr && needs_data) return refuse_with(errors::kLoading);
+  if (client.monitor && (command.flags & (kCmdWrite | kCmdReadOnly | kCmdMayReplicate)) != 0)
+    return refuse_with(errors::kMonitorKeys);
   bool long_argument = false;
   for (std::string_view arg : args) long_argument |= arg.size() > kMaxKeySize;
   if (long_argument) {
@@ -223,6 +224,7 @@ RunResult Dispatcher::Impl::run_admitted(const Command& command, const Need& nee
     services_.hits = hits;
     services_.misses = misses;
     invocation.gate = 0;
+    invocation.spent_us += usec_since(started_us);
     invocation.stream.reset();
     if (exec.ran) static_cast<ClientSettings&>(client) = exec.before;
   };
@@ -235,6 +237,8 @@ RunResult Dispatcher::Impl::run_admitted(const Command& command, const Need& nee
   }
   if (context.result == RunResult::kBlocked) {
     drop();
+    // Monitors are shown it when it begins to wait, not when it is served.
+    if (!monitors_.empty()) show(command, client, invocation);
     return block(client, invocation, out);
   }
   if (tx_.has_writes()) {
@@ -258,9 +262,14 @@ RunResult Dispatcher::Impl::run_admitted(const Command& command, const Need& nee
   if (client.blocked) blocked_.finish_run(client);
   for (const auto& [database, key] : touched_) watches_.written(database, key);
   RunResult result = is_exec ? finish_exec(context, exec) : context.result;
-  invocation.run_us = usec_since(started_us);
-  count_run(command, invocation.run_us,
-            out.unsent(out.end()).substr(static_cast<size_t>(start - out.begin())));
+  invocation.run_us = usec_since(started_us) + invocation.spent_us;
+  count_run(command, out.unsent(out.end()).substr(static_cast<size_t>(start - out.begin())));
+  // A stream's time is known at its end.
+  if (result != RunResult::kStream || wants_no_reply(client))
+    count_time(command, client, invocation.args, invocation.run_us);
+  else
+    invocation.spent_us = invocation.run_us;
+  if (!monitors_.empty()) show(command, client, invocation);
   end_reply(client, invocation, out, start, &result);
   if (result != RunResult::kDone) invocation.own_args();
   if (!tx_.events().empty() || !messages_.empty()) {
@@ -293,19 +302,6 @@ Dispatcher::Impl::Need Dispatcher::Impl::need_of(const Command& command, const C
   return need;
 }
 
-int64_t Dispatcher::Impl::usec_since(int64_t started_us) const {
-  return std::max<int64_t>(0, services_.clock.monotonic_us() - started_us);
-}
-
-void Dispatcher::Impl::count_run(const Command& command, int64_t usec, std::string_view reply) {
-  ++processed_;
-  ++command.stats.calls;
-  command.stats.usec += static_cast<uint64_t>(usec);
-  if (reply.empty() || reply[0] != '-') return;
-  ++command.stats.failed;
-  count_error(reply);
-}
-
 // It will be run again from its start, with a fresh clock.
 RunResult Dispatcher::Impl::stand_by(Invocation& invocation) {
   invocation.admitted = false;
@@ -324,6 +320,7 @@ RunResult Dispatcher::Impl::reject(const Command* command, ClientState& client, 
   const Command* named = table_.find(invocation.args[0]);
   if (named != nullptr && (named->flags & kCmdExec) != 0) {
     discard(client);
+    if (!monitors_.empty()) services_.monitors.show(services_.host, client.shown, services_.clock.now_us(), client, client.db, invocation.args);
     if (error.substr(0, 4) == "ERR ") error.remove_prefix(4);
     return refuse(command, client, fmt::format("{}{}", errors::kExecAbort, error), out);
   }
@@ -357,7 +354,7 @@ RunResult Dispatcher::Impl::give_up(const Command& command, ClientState& client,
 // A client that wants no reply gets none; SKIP reaches from its command to the end of the next one.
 void Dispatcher::Impl::end_reply(ClientState& client, Invocation& invocation, OutputBuffer& out,
                                  uint64_t start, RunResult* result) {
-  if (client.reply_mode != ReplyMode::kOn || client.skip_this_reply) {
+  if (wants_no_reply(client)) {
     out.truncate(start);
     if (*result == RunResult::kStream) {
       invocation.stream.reset();
@@ -366,17 +363,6 @@ void Dispatcher::Impl::end_reply(ClientState& client, Invocation& invocation, Ou
   }
   client.skip_this_reply = client.reply_mode == ReplyMode::kSkipNext;
   if (client.reply_mode == ReplyMode::kSkipNext) client.reply_mode = ReplyMode::kOn;
-}
-
-void Dispatcher::Impl::count_error(std::string_view reply) {
-  ++error_replies_;
-  std::string_view code = reply.substr(1, reply.find_first_of(" \r\n") - 1);
-  auto found = error_counts_.find(code);
-  if (found != error_counts_.end()) {
-    ++found->second;
-  } else if (error_counts_.size() < kErrorCodesMax) {
-    error_counts_.emplace(code, 1);
-  }
 }
 
 size_t Dispatcher::Impl::probe(const ClientState& client, const std::vector<std::string_view>& args,
@@ -441,7 +427,10 @@ void Dispatcher::Impl::expire_some() {
   // A pause stops every change of the data set.
   if (services_.engine == nullptr || blocked_.paused(services_.clock.now_ms(), true)) return;
   keyspace_.set_event_classes(event_classes());
-  if (!expiry_.run_slice(services_.clock.now_ms(), kExpirySliceHints)) return;
+  int64_t started_us = services_.clock.monotonic_us();
+  bool more = expiry_.run_slice(services_.clock.now_ms(), kExpirySliceHints);
+  note_latency("expire-cycle", usec_since(started_us));
+  if (!more) return;
   expiry_scheduled_ = true;
   services_.host.after_ms(kExpiryPauseMs, [this, weak = std::weak_ptr<int>(alive_)] {
     if (weak.expired()) return;
@@ -450,58 +439,13 @@ void Dispatcher::Impl::expire_some() {
   });
 }
 
-std::string Dispatcher::Impl::commandstats_text() const {
-  std::string text;
-  auto add = [&](const Command& command) {
-    const CommandStats& s = command.stats;
-    if (s.calls == 0 && s.rejected == 0 && s.failed == 0) return;
-    text +=
-        fmt::format("cmdstat_{}:calls={},usec={},usec_per_call={:.2f},rejected_calls={},failed_calls={}\r\n",
-                    command.full_name, s.calls, s.usec,
-                    s.calls == 0 ? 0.0 : static_cast<double>(s.usec) / static_cast<double>(s.calls),
-                    s.rejected, s.failed);
-  };
-  for (const auto& command : table_.commands()) {
-    add(*command);
-    for (const Command& sub : command->subcommands) add(sub);
-  }
-  return text;
-}
-
-std::string Dispatcher::Impl::errorstats_text() const {
-  std::string text;
-  for (const auto& [code, count] : error_counts_)
-    text += fmt::format("errorstat_{}:count={}\r\n", code, count);
-  return text;
-}
-
-std::string Dispatcher::Impl::keyspace_text() const {
-  std::string text;
-  if (!keyspace_.attached()) return text;
-  for (uint32_t number = 0; number < services_.host.databases(); ++number) {
-    DatabaseId id = keyspace_.database(number);
-    uint64_t keys = keyspace_.key_count(id);
-    if (keys == 0) continue;
-    text += fmt::format("db{}:keys={},expires={},avg_ttl=0\r\n", number, keys, keyspace_.expiring_count(id));
-  }
-  return text;
-}
-
-void Dispatcher::Impl::reset_stats() {
-  table_.reset_stats();
-  error_counts_.clear();
-  processed_ = 0;
-  error_replies_ = 0;
-  services_.hits = services_.misses = 0;
-  expiry_.reset_stats();
-}
-
 Dispatcher::Impl::Impl(Host& host, Clock& clock, uint64_t seed, void (*add_commands)(CommandTable&))
     : random_(seed),
       cursors_(random_.next()),
       watches_(host),
       blocked_(host),
-      services_{host, clock, table_, cursors_, keyspace_, pubsub_, watches_, blocked_, messages_, touched_},
+      services_{host, clock, table_, cursors_, keyspace_, pubsub_, watches_, blocked_, messages_, touched_,
+                slow_log_, latency_, monitors_},
       tx_(keyspace_),
       probe_tx_(keyspace_),
       expiry_(keyspace_) {
@@ -525,6 +469,12 @@ size_t Dispatcher::probe(const ClientState& client, const std::vector<std::strin
                          ReadContext& read, size_t keys_max) {
   return impl_->probe(client, args, read, keys_max);
 }
+void Dispatcher::stream_ended(const ClientState& client, Invocation& invocation) {
+  impl_->stream_ended(client, invocation);
+}
+void Dispatcher::note_latency(const char* event, int64_t us) {
+  impl_->note_latency(event, us);
+}
 void Dispatcher::client_gone(uint64_t id) {
   impl_->client_gone(id);
 }
@@ -543,6 +493,9 @@ std::string Dispatcher::commandstats_text() const {
 }
 std::string Dispatcher::errorstats_text() const {
   return impl_->errorstats_text();
+}
+std::string Dispatcher::latencystats_text() const {
+  return impl_->latencystats_text();
 }
 std::string Dispatcher::keyspace_text() const {
   return impl_->keyspace_text();
@@ -567,7 +520,7 @@ void Dispatcher::reset_stats() {
 }
 size_t Dispatcher::memory_used() const {
   return impl_->cursors_.memory_used() + impl_->tx_.memory_used() + impl_->probe_tx_.memory_used() +
-         impl_->expiry_.memory_used();
+         impl_->expiry_.memory_used() + impl_->slow_log_.memory_used();
 }
 
 }  // namespace varve

@@ -67,7 +67,9 @@ struct Invocation {
   uint64_t seed = 0;   // of the command's randomness, frozen at the first run
   bool admitted = false;
   int64_t wait_us = 0;
-  int64_t run_us = 0;  // how long the run that gave the reply took
+  int64_t run_us = 0;  // how long its runs took, without the waiting between them
+  int64_t spent_us = 0;  // in runs that did not come to a reply, and in slices of a stream
+  bool monitored = false;  // monitors have been shown it
   // Set by the connection before run(): other commands wait for admission already, so a write that is new
   // joins them (kWait with wait_us 0) unless it gives space back.
   bool others_wait = false;
@@ -94,6 +96,8 @@ struct Invocation {
     others_wait = false;
     wait_us = 0;
     run_us = 0;
+    spent_us = 0;
+    monitored = false;
     stream.reset();
     block.reset();
   }
@@ -119,6 +123,11 @@ class Dispatcher {
   static constexpr size_t kProbedMisses = 64;
   size_t probe(const ClientState& client, const std::vector<std::string_view>& args, ReadContext& read,
                size_t keys_max);
+  // The reply that run() began as a stream has come to its end, or was given up. spent_us tells the time of
+  // its slices.
+  void stream_ended(const ClientState& client, Invocation& invocation);
+  // Work beside commands took so long: for LATENCY (latency_monitor.h has the events).
+  void note_latency(const char* event, int64_t us);
   // A client that is gone needs its last cursor no more.
   void client_gone(uint64_t id);
   // Called about every 100 ms: active expiry, cursors, whatever is due. Bounded work.
@@ -130,6 +139,7 @@ class Dispatcher {
   // For INFO: commandstats, errorstats, keyspace sections, without headers; and counters.
   std::string commandstats_text() const;
   std::string errorstats_text() const;
+  std::string latencystats_text() const;
   std::string keyspace_text() const;
   uint64_t commands_processed() const;
   uint64_t keyspace_hits() const;

@@ -1,6 +1,6 @@
 // dispatcher_impl.h: the dispatcher's inside, for the files that make it up: dispatcher.cc (a command's way
 // from its arguments to its committed effect), exec.cc (MULTI and EXEC), effects.cc (what a commit means to
-// others: watchers, subscribers, clients that wait).
+// others: watchers, subscribers, clients that wait), accounting.cc (what is noted of commands that have run).
 #pragma once
 
 #include <map>
@@ -14,7 +14,10 @@
 #include "command/command_table.h"
 #include "command/cursors.h"
 #include "command/dispatcher.h"
+#include "command/latency_monitor.h"
+#include "command/monitors.h"
 #include "command/pubsub.h"
+#include "command/slow_log.h"
 #include "command/watches.h"
 #include "keyspace/expiry.h"
 #include "keyspace/keyspace.h"
@@ -42,9 +45,12 @@ class Dispatcher::Impl final : private CommitObserver {
   void tick();
 
   void client_gone(uint64_t id);
+  void stream_ended(const ClientState& client, Invocation& invocation);
+  void note_latency(const char* event, int64_t us);
 
   std::string commandstats_text() const;
   std::string errorstats_text() const;
+  std::string latencystats_text() const;
   std::string keyspace_text() const;
   void reset_stats();
 
@@ -55,6 +61,9 @@ class Dispatcher::Impl final : private CommitObserver {
   PubSub pubsub_;
   Watches watches_;
   BlockedClients blocked_;
+  SlowLog slow_log_;
+  LatencyMonitor latency_;
+  Monitors monitors_;
   CommandServices services_;
   Transaction tx_;
   Transaction probe_tx_;
@@ -81,8 +90,7 @@ class Dispatcher::Impl final : private CommitObserver {
     };
     std::vector<Late> late;
     struct Ran {
-      const Command* command;
-      int64_t usec;
+      const QueuedCommand* queued;
       std::string error;  // its reply, if that is one
     };
     std::vector<Ran> counts;  // for the statistics
@@ -100,7 +108,13 @@ class Dispatcher::Impl final : private CommitObserver {
   RunResult run_admitted(const Command& command, const Need& need, size_t admitted_bytes, ClientState& client,
                          Invocation& invocation, OutputBuffer& out);
   Need need_of(const Command& command, const ClientState& client, const Invocation& invocation) const;
-  void count_run(const Command& command, int64_t usec, std::string_view reply);
+  // accounting.cc
+  void count_run(const Command& command, std::string_view reply);
+  void count_time(const Command& command, const ClientState& client,
+                  const std::vector<std::string_view>& args, int64_t usec);
+  void show(const Command& command, const ClientState& client, Invocation& invocation);
+  void show(const Command& command, const ClientState& client, uint32_t db, Sequence gate,
+            const std::vector<std::string_view>& args);
   int64_t usec_since(int64_t started_us) const;
   static RunResult stand_by(Invocation& invocation);
   // kGo, or what run() has to do instead.
@@ -112,7 +126,7 @@ class Dispatcher::Impl final : private CommitObserver {
                           OutputBuffer& out);
   void discard(ClientState& client);
   void run_exec(CommandContext& context, Exec* exec);
-  void run_queued(CommandContext& context, const QueuedCommand& queued, Exec* exec);
+  void run_queued(CommandContext& context, QueuedCommand& queued, Exec* exec);
   RunResult finish_exec(CommandContext& context, Exec& exec);
   bool run_tail(const std::shared_ptr<ExecTail>& tail);
 
@@ -132,6 +146,9 @@ class Dispatcher::Impl final : private CommitObserver {
   RunResult give_up(const Command& command, ClientState& client, const Invocation& invocation,
                     OutputBuffer& out);
   void count_error(std::string_view reply);
+  static bool wants_no_reply(const ClientState& client) {
+    return client.reply_mode != ReplyMode::kOn || client.skip_this_reply;
+  }
   void end_reply(ClientState& client, Invocation& invocation, OutputBuffer& out, uint64_t start,
                  RunResult* result);
   void expire_some();

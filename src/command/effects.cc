@@ -144,6 +144,7 @@ bool Dispatcher::Impl::behind_service(const Command& command, const ClientState&
 void Dispatcher::Impl::client_gone(uint64_t id) {
   cursors_.forget_client(id);
   pubsub_.forget(id);
+  monitors_.remove(id);
   watches_.forget(id);
   blocked_.forget(id);
   if (blocked_.ready() && services_.engine != nullptr) blocked_.serve(0);

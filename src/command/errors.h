@@ -105,6 +105,7 @@ inline constexpr const char* kOnlySubscribing =
     "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in "
     "this "
     "context";
+inline constexpr const char* kMonitorKeys = "ERR Replica can't interact with the keyspace";
 inline constexpr const char* kUnblocked = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
 
 // varve's own: what Redis has no case for.

@@ -79,7 +79,7 @@ void Dispatcher::Impl::run_exec(CommandContext& context, Exec* exec) {
   ReadContext& read = context.tx.read();
   uint64_t seed = context.invocation.seed;
   Random seeds(seed);
-  for (const QueuedCommand& queued : client.multi->commands) {
+  for (QueuedCommand& queued : client.multi->commands) {
     if (read.misses.size() >= kExecMisses || !read.error.ok()) break;
     if (planted(Plant::exec_in_two) && &queued == &client.multi->commands.back() && !read.faulted()) {
       tx_.commit();
@@ -91,11 +91,12 @@ void Dispatcher::Impl::run_exec(CommandContext& context, Exec* exec) {
     } else {
       exec->late.push_back({&queued, context.reply.out().end()});
     }
+    queued.db = client.db;
   }
   context.invocation.seed = seed;
 }
 
-void Dispatcher::Impl::run_queued(CommandContext& context, const QueuedCommand& queued, Exec* exec) {
+void Dispatcher::Impl::run_queued(CommandContext& context, QueuedCommand& queued, Exec* exec) {
   OutputBuffer& out = context.reply.out();
   uint64_t start = out.end();
   int64_t started_us = services_.clock.monotonic_us();
@@ -113,15 +114,26 @@ void Dispatcher::Impl::run_queued(CommandContext& context, const QueuedCommand& 
   }
   std::string_view written = out.unsent(out.end()).substr(static_cast<size_t>(start - out.begin()));
   bool failed = !written.empty() && written[0] == '-';
-  exec->counts.push_back(
-      {queued.command, usec_since(started_us), std::string(failed ? written : std::string_view())});
+  queued.usec += usec_since(started_us);
+  exec->counts.push_back({&queued, std::string(failed ? written : std::string_view())});
 }
 
 // The batch is committed: what is left are the commands that had to wait for that.
 RunResult Dispatcher::Impl::finish_exec(CommandContext& context, Exec& exec) {
   ClientState& client = context.client;
-  for (const Exec::Ran& ran : exec.counts) count_run(*ran.command, ran.usec, ran.error);
+  std::vector<std::string_view> args;
+  for (const Exec::Ran& ran : exec.counts) {
+    args.assign(ran.queued->args.begin(), ran.queued->args.end());
+    count_run(*ran.queued->command, ran.error);
+    count_time(*ran.queued->command, client, args, ran.queued->usec);
+  }
   if (!client.multi) return RunResult::kDone;
+  if (exec.ran && !monitors_.empty()) {
+    for (const QueuedCommand& queued : client.multi->commands) {
+      args.assign(queued.args.begin(), queued.args.end());
+      show(*queued.command, client, queued.db, std::max(client.shown, context.invocation.gate), args);
+    }
+  }
   OutputBuffer& out = context.reply.out();
   auto tail = std::make_shared<ExecTail>();
   for (const Exec::Late& late : exec.late) {
@@ -179,8 +191,9 @@ bool Dispatcher::Impl::run_tail(const std::shared_ptr<ExecTail>& tail) {
     one.in_exec = true;
     late.command.command->run(one);
     tail->gate = std::max(tail->gate, invocation.gate);
-    count_run(*late.command.command, usec_since(started_us),
-              tail->collected.unsent(tail->collected.end()).substr(start));
+    count_run(*late.command.command, tail->collected.unsent(tail->collected.end()).substr(start));
+    count_time(*late.command.command, *client, invocation.args,
+               usec_since(started_us) + invocation.spent_us);
     if (one.result == RunResult::kSuspended) return false;
   }
   tail->collected.append(std::string_view(tail->written).substr(tail->copied));

@@ -11,11 +11,22 @@
 
 #include "base/status.h"
 #include "command/client_state.h"
+#include "command/observation.h"
 #include "keyspace/types/limits.h"
 
 namespace varve {
 
 class PushMessage;
+
+// Bytes, for MEMORY.
+struct MemoryFigures {
+  uint64_t allocated = 0, peak = 0, startup = 0;        // given out by the allocator
+  uint64_t active = 0, mapped = 0;                      // in its pages with something in them; all its pages
+  uint64_t resident = 0;                                // of the process
+  uint64_t clients = 0, commands = 0;                   // connections; what commands keep
+  uint64_t memtables = 0, block_cache = 0;
+  uint64_t limit = 0, clients_limit = 0;                // maxmemory; maxmemory-clients
+};
 
 class Host {
  public:
@@ -34,6 +45,10 @@ class Host {
   // notify-keyspace-events: KeyEventClass.
   virtual uint32_t event_classes() const { return 0; }
   virtual uint64_t max_bulk() const = 0;
+  virtual const ObservationLimits& observation() const {
+    static const ObservationLimits defaults;
+    return defaults;
+  }
   // What OBJECT ENCODING calls small; tests have Redis's defaults.
   virtual const CollectionLimits& collection_limits() const {
     static const CollectionLimits defaults;
@@ -77,6 +92,10 @@ class Host {
   // The client is gone: so is what waits for it.
   virtual void client_gone(uint64_t client) { (void)client; }
   virtual int64_t uptime_s() const = 0;
+  virtual MemoryFigures memory() { return {}; }
+  // Has the allocator give back what it does not need.
+  virtual void purge_memory() {}
+  virtual std::string allocator_report() { return "The allocator keeps no statistics.\n"; }
 };
 
 }  // namespace varve

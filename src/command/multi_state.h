@@ -13,6 +13,8 @@ struct Command;
 struct QueuedCommand {
   const Command* command;
   std::vector<std::string> args;
+  int64_t usec = 0;  // of its runs so far, those that did not count included
+  uint32_t db = 0;   // the client's database behind it
 };
 
 struct MultiState {

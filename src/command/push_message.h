@@ -1,4 +1,4 @@
-// push_message.h: a message to subscribers, encoded once for each protocol however many there are.
+// push_message.h: a message to subscribers or monitors, encoded once for each protocol however many there are.
 #pragma once
 
 #include <array>
@@ -14,6 +14,12 @@ class PushMessage {
  public:
   // The views must outlive the message.
   explicit PushMessage(std::vector<std::string_view> words) : words_(std::move(words)) {}
+  // One line, the same in both protocols: what monitors get.
+  static PushMessage line(const std::string& text) {
+    PushMessage message({});
+    message.encoded_[0] = message.encoded_[1] = "+" + text + "\r\n";
+    return message;
+  }
 
   // An array in RESP2, a push in RESP3.
   std::string_view encoded(int protocol) const {

@@ -134,6 +134,9 @@ void Engine::end_of_turn() {
 void Engine::tick() {
   impl_->tick();
 }
+int64_t Engine::last_log_sync_us() const {
+  return static_cast<int64_t>(impl_->log_.stats().sync_us_last);
+}
 void Engine::set_on_durable(std::function<void(Sequence)> callback) {
   impl_->on_durable_ = std::move(callback);
 }

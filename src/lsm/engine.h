@@ -192,6 +192,8 @@ class Engine {
   Sequence last_sequence() const;
   Sequence durable_sequence() const;
   bool fenced() const;
+  // How long the last sync of the log took, microseconds.
+  int64_t last_log_sync_us() const;
   // Calls back once everything committed so far is fsynced (whatever the sync mode), or with kFenced.
   void sync(std::function<void(Status)> done);
 

@@ -18,6 +18,8 @@ class Backend {
   virtual size_t probe(const ClientState& client, const std::vector<std::string_view>& args,
                        ReadContext& read, size_t keys_max) = 0;
   virtual void client_gone(uint64_t id) = 0;
+  // As Dispatcher::stream_ended.
+  virtual void stream_ended(const ClientState& client, Invocation& invocation) = 0;
   // As Engine::fetch: `done` may be called before this returns; `read` must live until then.
   virtual void fetch(ReadContext& read, std::function<void()> done) = 0;
   // Everything run in this turn has been run: the log write may start.

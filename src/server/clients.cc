@@ -258,6 +258,7 @@ bool Clients::has_work() const {
 }
 
 void Clients::end_of_turn() {
+  if (limits_.time_turns && turn_began_us_ == 0) turn_began_us_ = clock_.monotonic_us();
   if (!waiting_.empty() && (retry_waiting_ || clock_.monotonic_us() >= waiting_until_us_)) run_waiting();
   if (!queue_.empty()) run_queue();
   backend_.end_of_turn();
@@ -269,6 +270,8 @@ void Clients::end_of_turn() {
   if (limits_.memory != 0 && memory_ > limits_.memory) evict();
   evicted_all_ = false;
   if (!dead_.empty()) bury();
+  turn_us_ = turn_began_us_ == 0 ? 0 : clock_.monotonic_us() - turn_began_us_;
+  turn_began_us_ = 0;
 }
 
 // One poll may read megabytes from each of many clients: what they hold is looked at before the turn ends.

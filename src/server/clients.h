@@ -36,6 +36,7 @@ struct ClientLimits {
   int64_t handshake_timeout_s = 60;
   int64_t request_timeout_s = 3600;
   int64_t stream_timeout_s = 60;
+  bool time_turns = false;  // somebody asks for turn_us()
   bool password = false;  // clients must authenticate
   bool protected_mode = true;
 };
@@ -93,6 +94,8 @@ class Clients {
   void admission_changed() { retry_waiting_ = true; }
 
   void end_of_turn();
+  // How long the last turn took, from its first input or the first client that went on; with time_turns.
+  int64_t turn_us() const { return turn_us_; }
   // More can run without new input: the loop must not sleep.
   bool has_work() const;
   // When commands that wait for admission want to be run again, monotonic; 0: none waits.
@@ -149,6 +152,8 @@ class Clients {
   int64_t waiting_until_us_ = INT64_MAX;
   bool retry_waiting_ = false;
   int64_t now_ms_ = 0;  // read once a turn
+  int64_t turn_began_us_ = 0;  // 0: not yet
+  int64_t turn_us_ = 0;
   int64_t checked_ms_ = 0;
   size_t memory_ = 0;
   bool evicted_all_ = false;  // in this turn, in vain: looking again before its end would find nobody either

@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "command/observation.h"
 #include "keyspace/types/limits.h"
 #include "lsm/engine.h"
 #include "os/file_system.h"
@@ -81,6 +82,9 @@ struct Config {
   uint32_t notify_keyspace_events = 0;  // KeyEventClass
   uint64_t output_soft_limit = 1 << 20;  // a client with more unsent output is not read from
   int stream_timeout_s = 60;  // a streamed reply whose reader takes nothing for so long is cut; 0: never
+
+  // --- observation ---
+  ObservationLimits observation;
 
   // --- collections ---
   CollectionLimits collections;  // what OBJECT ENCODING calls small

@@ -309,6 +309,81 @@ Setting collection_limit(std::string name, std::string alias, uint64_t Collectio
   return setting;
 }
 
+// A number of ObservationLimits.
+template <class Int>
+Setting observation_limit(std::string name, Int ObservationLimits::*field, int64_t min) {
+  return one_word(
+      std::move(name), kChangeable, fmt::format("an integer from {} on", min),
+      [=](Config& config, const std::string& word) {
+        int64_t value = 0;
+        if (!parse_integer(word, &value)) {
+          return Status::invalid_argument("argument couldn't be parsed into an integer");
+        }
+        if (value < min) {
+          return Status::invalid_argument("argument must be between {} and {} inclusive", min, INT64_MAX);
+        }
+        config.observation.*field = static_cast<Int>(value);
+        return Status();
+      },
+      [=](const Config& config) { return std::to_string(config.observation.*field); });
+}
+
+Setting percentiles_setting() {
+  Setting setting;
+  setting.name = "latency-tracking-info-percentiles";
+  setting.changeable = true;
+  setting.many_words = true;
+  setting.allowed = "numbers from 0 to 100, or \"\" for none";
+  setting.parse = [](Config& config, const Words& words) {
+    std::vector<double> percentiles;
+    for (const std::string& word : words) {
+      if (word.empty() && words.size() == 1) break;
+      double value = 0;
+      auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+      if (error != std::errc() || end != word.data() + word.size())
+        return Status::invalid_argument("Invalid latency-tracking-info-percentiles parameters");
+      if (!(value >= 0 && value <= 100)) {
+        return Status::invalid_argument(
+            "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]");
+      }
+      percentiles.push_back(value);
+    }
+    config.observation.percentiles = std::move(percentiles);
+    return Status();
+  };
+  setting.get = [](const Config& config) {
+    std::string all;
+    for (double value : config.observation.percentiles) all += fmt::format("{}{}", all.empty() ? "" : " ", value);
+    return all;
+  };
+  setting.line = [get = setting.get](const Config& config) {
+    return config.observation.percentiles.empty() ? "\"\"" : get(config);
+  };
+  return setting;
+}
+
+Setting latency_tracking_setting() {
+  return one_word(
+      "latency-tracking", kChangeable, "yes or no",
+      [](Config& config, const std::string& word) {
+        std::string lower = lower_case(word);
+        if (lower != "yes" && lower != "no")
+          return Status::invalid_argument("argument must be 'yes' or 'no'");
+        config.observation.latency_tracking = lower == "yes";
+        return Status();
+      },
+      [](const Config& config) { return std::string(config.observation.latency_tracking ? "yes" : "no"); });
+}
+
+void add_observation_settings(std::vector<Setting>& all) {
+  using Limits = ObservationLimits;
+  all.push_back(observation_limit("slowlog-log-slower-than", &Limits::slow_us, -1));
+  all.push_back(observation_limit("slowlog-max-len", &Limits::slow_entries, 0));
+  all.push_back(observation_limit("latency-monitor-threshold", &Limits::latency_ms, 0));
+  all.push_back(latency_tracking_setting());
+  all.push_back(percentiles_setting());
+}
+
 Setting events_setting() {
   return one_word(
       "notify-keyspace-events", kChangeable, "letters of Ag$lshzxeKEtmdn, or \"\" for no events",
@@ -452,6 +527,7 @@ const std::vector<Setting>& all_settings() {
     std::vector<Setting> all;
     add_server_settings(all);
     add_collection_settings(all);
+    add_observation_settings(all);
     add_engine_settings(all);
     std::sort(all.begin(), all.end(), [](const Setting& a, const Setting& b) { return a.name < b.name; });
     return all;

@@ -71,7 +71,7 @@ uint64_t Connection::output_soft_limit() const {
 }
 
 const OutputLimit& Connection::output_limit() const {
-  return state_.is_subscriber() ? clients_.limits_.output_subscriber : clients_.limits_.output;
+  return state_.is_listener() ? clients_.limits_.output_subscriber : clients_.limits_.output;
 }
 
 // --- input ---
@@ -90,6 +90,8 @@ Connection::Room Connection::read_room() {
 }
 
 void Connection::received(size_t n) {
+  if (clients_.limits_.time_turns && clients_.turn_began_us_ == 0)
+    clients_.turn_began_us_ = clients_.clock_.monotonic_us();
   state_.net_in += n;
   clients_.stats_.net_in += n;
   ++clients_.stats_.reads;
@@ -322,6 +324,7 @@ void Connection::hand_over(uint64_t before) {
 void Connection::unpark() {
   if (!parked_) return;
   // The fetch in flight keeps the rest alive, but nothing may go on with the stream.
+  if (parked_->invocation.stream) clients_.backend_.stream_ended(state_, parked_->invocation);
   parked_->invocation.stream.reset();
   parked_.reset();
   --clients_.parked_;
@@ -428,7 +431,9 @@ void Connection::step_stream() {
   uint64_t before = out_.end();
   bool broken = false;
   invocation.read.begin_run();
+  int64_t started_us = clients_.clock_.monotonic_us();
   RunResult result = invocation.stream->step(invocation.read, out_, kStreamChunk, &broken);
+  invocation.spent_us += clients_.clock_.monotonic_us() - started_us;
   if (broken) {
     log_warning("client {} ({}) closed: its reply failed after the first byte: {}", state_.id, state_.address,
                 invocation.read.error.to_string());
@@ -641,7 +646,7 @@ void Connection::check_times(int64_t now_ms) {
   if (closed_) return;
   const ClientLimits& limits = clients_.limits_;
   int64_t idle_ms = now_ms - state_.last_interaction_ms;
-  if (limits.timeout_s > 0 && idle_ms > limits.timeout_s * 1000 && !parked_ && !state_.is_subscriber()) {
+  if (limits.timeout_s > 0 && idle_ms > limits.timeout_s * 1000 && !parked_ && !state_.is_listener()) {
     ++clients_.stats_.timeouts;
     return close("idle timeout");
   }

@@ -39,7 +39,10 @@ void Core::open(EngineOptions options, std::function<void(Status)> opened) {
 
 Status Core::attach(std::unique_ptr<Engine> engine) {
   engine_ = std::move(engine);
-  engine_->set_on_durable([this](Sequence) { update_gate(); });
+  engine_->set_on_durable([this](Sequence) {
+    update_gate();
+    dispatcher_.note_latency("log-fsync", engine_->last_log_sync_us());
+  });
   engine_->set_on_admission_change([this] { clients_.admission_changed(); });
   engine_->set_on_fenced([this](const Status& reason) {
     log_warning(
@@ -69,6 +72,11 @@ void Core::update_gate() {
 
 // --- the turn ---
 
+void Core::turn() {
+  clients_.end_of_turn();
+  if (clients_.turn_us() > 0) dispatcher_.note_latency("loop-turn", clients_.turn_us());
+}
+
 RunResult Core::run(ClientState& client, Invocation& invocation, OutputBuffer& out) {
   return dispatcher_.run(client, invocation, out);
 }
@@ -81,6 +89,10 @@ size_t Core::probe(const ClientState& client, const std::vector<std::string_view
 void Core::client_gone(uint64_t id) {
   host_.client_gone(id);
   dispatcher_.client_gone(id);
+}
+
+void Core::stream_ended(const ClientState& client, Invocation& invocation) {
+  dispatcher_.stream_ended(client, invocation);
 }
 
 void Core::fetch(ReadContext& read, std::function<void()> done) {

@@ -54,7 +54,7 @@ class Core : public Backend {
   void set_sync_mode(SyncMode mode);
 
   // Goes on with clients that have more to do, lets the log write start, sends what may leave.
-  void turn() { clients_.end_of_turn(); }
+  void turn();
   // Call about every 100 ms.
   void tick();
 
@@ -70,6 +70,7 @@ class Core : public Backend {
   size_t probe(const ClientState& client, const std::vector<std::string_view>& args, ReadContext& read,
                size_t keys_max) override;
   void client_gone(uint64_t id) override;
+  void stream_ended(const ClientState& client, Invocation& invocation) override;
   void fetch(ReadContext& read, std::function<void()> done) override;
   void end_of_turn() override;
 

@@ -11,6 +11,8 @@
 // jemalloc's introspection, where the server is linked with it.
 extern "C" __attribute__((weak)) int mallctl(const char* name, void* old, size_t* old_size, void* fresh,
                                              size_t fresh_size);
+extern "C" __attribute__((weak)) void malloc_stats_print(void (*write)(void*, const char*), void* context,
+                                                         const char* options);
 
 namespace varve {
 namespace {
@@ -96,6 +98,27 @@ uint64_t allocated_memory() {
   size_t allocated = 0;
   size = sizeof allocated;
   return mallctl("stats.allocated", &allocated, &size, nullptr, 0) == 0 ? allocated : resident_memory();
+}
+
+AllocatorPages allocator_pages() {
+  AllocatorPages pages;
+  size_t value = 0, size = sizeof value;
+  if (mallctl != nullptr && mallctl("stats.active", &value, &size, nullptr, 0) == 0) pages.active = value;
+  if (mallctl != nullptr && mallctl("stats.resident", &value, &size, nullptr, 0) == 0) pages.mapped = value;
+  if (pages.active == 0) pages.active = pages.mapped = resident_memory();
+  return pages;
+}
+
+// 4096 stands for all arenas (MALLCTL_ARENAS_ALL).
+void purge_allocator() {
+  if (mallctl != nullptr) mallctl("arena.4096.purge", nullptr, nullptr, nullptr, 0);
+}
+
+std::string allocator_statistics() {
+  if (malloc_stats_print == nullptr) return "Stats not supported for the current allocator";
+  std::string report;
+  malloc_stats_print([](void* to, const char* text) { *static_cast<std::string*>(to) += text; }, &report, "");
+  return report;
 }
 
 const char* allocator_name() {

@@ -16,6 +16,15 @@ uint64_t resident_memory();
 // What malloc has given out, and its name; resident memory where the allocator does not tell.
 uint64_t allocated_memory();
 const char* allocator_name();
+// Bytes of the allocator's pages: those with something in them, and all that are mapped.
+struct AllocatorPages {
+  uint64_t active = 0, mapped = 0;
+};
+AllocatorPages allocator_pages();
+// Gives back what the allocator keeps for later.
+void purge_allocator();
+// Its own report, or that there is none.
+std::string allocator_statistics();
 
 struct CpuTimes {
   double user = 0, sys = 0, user_main_thread = 0, sys_main_thread = 0;  // seconds

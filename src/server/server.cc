@@ -164,6 +164,7 @@ void Server::engine_opened(const Status& status) {
   }
   EngineStats stats = core_.engine()->stats();
   checkpoints_->opened(stats.last_sequence);
+  startup_memory_ = allocated_memory();
   if (shutting_down_) return core_.advance_shutdown();
   log_notice("ready: {} tables, {} MB, opened in {} ms ({} log batches replayed)", stats.tables,
              stats.table_bytes >> 20, stats.recovery_us / 1000, stats.recovered_batches);
@@ -331,6 +332,7 @@ void Server::update_limits() {
   limits.handshake_timeout_s = config().handshake_timeout_s;
   limits.request_timeout_s = config().request_timeout_s;
   limits.stream_timeout_s = config().stream_timeout_s;
+  limits.time_turns = config().observation.latency_ms > 0;
   limits.password = !config().requirepass.empty();
   limits.protected_mode = config().protected_mode;
   if (limits.maxclients < config().maxclients) {

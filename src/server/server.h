@@ -25,6 +25,7 @@
 #include "server/descriptor_plan.h"
 #include "server/info.h"
 #include "server/listener.h"
+#include "server/machine.h"
 
 namespace varve {
 
@@ -65,6 +66,10 @@ class Server final : private Host {
   void after_ms(int64_t ms, std::function<void()> call) override;
   void after_ms_for(uint64_t client, int64_t ms, std::function<void()> call) override;
   void client_gone(uint64_t id) override { drop_timer(id); }
+  MemoryFigures memory() override;
+  void purge_memory() override { purge_allocator(); }
+  std::string allocator_report() override { return allocator_statistics(); }
+  const ObservationLimits& observation() const override { return config().observation; }
   int64_t uptime_s() const override { return (clock_.monotonic_us() - started_us_) / 1'000'000; }
 
   const Config& config() const { return configuration_.values(); }
@@ -95,6 +100,7 @@ class Server final : private Host {
   Clock& clock_;
   int64_t started_us_;
   std::string run_id_;
+  uint64_t startup_memory_ = 0;
   uint64_t peak_memory_ = 0;
   int64_t peak_sampled_us_ = 0;
 

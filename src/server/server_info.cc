@@ -18,6 +18,27 @@ void Server::reset_stats() {
   if (Engine* engine = core_.engine()) engine->reset_stats();
 }
 
+MemoryFigures Server::memory() {
+  MemoryFigures figures;
+  figures.allocated = allocated_memory();
+  figures.peak = peak_memory_ = std::max(peak_memory_, figures.allocated);
+  figures.startup = startup_memory_;
+  AllocatorPages pages = allocator_pages();
+  figures.active = pages.active;
+  figures.mapped = pages.mapped;
+  figures.resident = resident_memory();
+  figures.clients = core_.clients().memory_used();
+  figures.commands = core_.dispatcher().memory_used();
+  if (Engine* engine = core_.engine()) {
+    EngineStats stats = engine->stats();
+    figures.memtables = stats.memtable_bytes;
+    figures.block_cache = stats.cache_bytes;
+  }
+  figures.limit = plan_.maxmemory;
+  figures.clients_limit = plan_.clients;
+  return figures;
+}
+
 std::string Server::info(const std::vector<std::string>& sections) {
   return info_text(gather_info(), sections);
 }
@@ -89,6 +110,7 @@ InfoData Server::gather_info() {
   data.cpu_user_main_thread = cpu.user_main_thread;
 
   data.commandstats = core_.dispatcher().commandstats_text();
+  data.latencystats = core_.dispatcher().latencystats_text();
   data.errorstats = core_.dispatcher().errorstats_text();
   data.keyspace = core_.dispatcher().keyspace_text();
   if (Engine* engine = core_.engine()) data.engine = engine->stats();

@@ -153,6 +153,9 @@ class Session final : private Backend {
     return dispatcher_->probe(client, args, read, keys_max);
   }
   void client_gone(uint64_t id) override { dispatcher_->client_gone(id); }
+  void stream_ended(const ClientState& client, Invocation& invocation) override {
+    dispatcher_->stream_ended(client, invocation);
+  }
   void fetch(ReadContext& read, std::function<void()> done) override {
     engine_->fetch(read, std::move(done));
   }

@@ -108,6 +108,7 @@ class TestStream final : public ReplyStream {
 //   QUIT, LOGIN
 class TestBackend final : public Backend {
  public:
+  void stream_ended(const ClientState&, Invocation&) override {}
   RunResult run(ClientState& client, Invocation& invocation, OutputBuffer& out) override {
     ++runs;
     Reply reply(out, client.protocol);

@@ -20,6 +20,7 @@ namespace {
 // The letters of CLIENT LIST, in Redis's order.
 std::string flag_letters(const ClientState& client) {
   std::string letters;
+  if (client.monitor) letters += 'O';
   if (client.is_subscriber()) letters += 'P';
   if (client.multi) letters += 'x';
   if (client.blocked) letters += 'b';

@@ -6,6 +6,7 @@
 
 #include "command/command_context.h"
 #include "command/families/client_names.h"
+#include "command/monitors.h"
 #include "command/numbers.h"
 #include "command/pubsub.h"
 #include "command/version.h"
@@ -138,6 +139,8 @@ void reset(CommandContext& context) {
   context.services.pubsub.forget(client.id);
   client.subscriptions = {};
   client.subscription_bytes = 0;
+  if (client.monitor) context.services.monitors.remove(client.id);
+  client.monitor = false;
   client.db = 0;
   client.protocol = 2;
   client.name.clear();

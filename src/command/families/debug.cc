@@ -36,6 +36,8 @@ void sleep(CommandContext& context) {
   Resume resume = context.suspend();
   constexpr double kLongest = 365.0 * 86400;
   auto ms = static_cast<int64_t>(std::ceil(std::min(seconds, kLongest) * 1000));
+  // Slow on purpose: it counts as the command's own time, as where it stops the server.
+  context.invocation.spent_us += ms * 1000;
   context.host().after_ms_for(context.client.id, ms, [resume] {
     resume(0, [](OutputBuffer& out, int protocol) { Reply(out, protocol).ok(); });
   });

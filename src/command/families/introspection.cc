@@ -29,14 +29,6 @@ void reply_simple_set(Reply& reply, const std::vector<std::string>& names) {
   for (const std::string& name : names) reply.simple(name);
 }
 
-// The command and, of a container, the subcommand that "get" or "config|get" names; null when unknown.
-const Command* find_by_full_name(const CommandTable& table, std::string_view name) {
-  size_t bar = name.find('|');
-  const Command* command = table.find(name.substr(0, bar));
-  if (command == nullptr || bar == std::string_view::npos) return command;
-  return CommandTable::find_subcommand(*command, name.substr(bar + 1));
-}
-
 // --- COMMAND INFO ---
 
 // The last key of a specification, counted from its first one; negative: from the end of the arguments.
@@ -150,7 +142,7 @@ void command_info(CommandContext& context) {
   if (args.size() == 2) return reply_all(context);
   context.reply.array(args.size() - 2);
   for (size_t i = 2; i < args.size(); i++) {
-    const Command* command = find_by_full_name(context.services.table, args[i]);
+    const Command* command = context.services.table.find_by_full_name(args[i]);
     command != nullptr ? reply_info(context.reply, *command) : context.reply.null();
   }
 }
@@ -230,7 +222,7 @@ void command_docs_command(CommandContext& context) {
   const CommandTable& table = context.services.table;
   std::vector<const Command*> wanted;
   for (size_t i = 2; i < context.args.size(); i++) {
-    const Command* command = find_by_full_name(table, context.args[i]);
+    const Command* command = table.find_by_full_name(context.args[i]);
     if (command != nullptr) wanted.push_back(command);
   }
   if (context.args.size() == 2) {
