@@ -56,6 +56,7 @@ struct CommandServices {
   Monitors& monitors;
   Engine* engine = nullptr;  // null while loading
   uint64_t hits = 0, misses = 0;
+  bool active_expire = true;  // DEBUG SET-ACTIVE-EXPIRE
 };
 
 // Delivers a suspended command's reply, once, after the run has returned; harmless when the client is gone.

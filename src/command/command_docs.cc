@@ -1,6 +1,8 @@
 #include "command/command_docs.h"
 
+#include <algorithm>
 #include <unordered_map>
+#include <utility>
 
 #include "base/check.h"
 
@@ -15,7 +17,7 @@ constexpr const char* kStoreKeys = "destination:key0 key:key1*";
 constexpr const char* kKeyElements = "key:key0 element*";
 constexpr const char* kKeyValue = "key:key0 value";
 constexpr const char* kRange = "key:key0 start:integer end:integer";
-constexpr const char* kAsync = "async(ASYNC|SYNC)?";
+constexpr const char* kAsync = "async(ASYNC@4.0.0|SYNC@6.2.0)?";
 constexpr const char* kOnOff = "enabled(ON|OFF)";
 
 const CommandDocs kDocs[] = {
@@ -39,8 +41,9 @@ const CommandDocs kDocs[] = {
     {"msetnx", "key_value{key:key0 value}*"},
     {"psetex", "key:key0 milliseconds:integer value"},
     {"set",
-     "key:key0 value condition(NX|XX)? GET? expiration(EX=seconds:integer|PX=milliseconds:integer|"
-     "EXAT=unix-time-seconds:unix-time|PXAT=unix-time-milliseconds:unix-time|KEEPTTL)?",
+     "key:key0 value condition(NX|XX)?@2.6.12 GET?@6.2.0 expiration(EX=seconds:integer@2.6.12|"
+     "PX=milliseconds:integer@2.6.12|EXAT=unix-time-seconds:unix-time@6.2.0|"
+     "PXAT=unix-time-milliseconds:unix-time@6.2.0|KEEPTTL@6.0.0)?",
      "RW and ACCESS due to the optional `GET` argument"},
     {"setex", "key:key0 seconds:integer value"},
     {"setnx", kKeyValue},
@@ -75,8 +78,8 @@ const CommandDocs kDocs[] = {
     {"copy", "source:key0 destination:key1 DB=destination-db:integer? REPLACE?"},
     {"del", kKeys},
     {"exists", kKeys},
-    {"expire", "key:key0 seconds:integer condition(NX|XX|GT|LT)?"},
-    {"expireat", "key:key0 unix-time-seconds:unix-time condition(NX|XX|GT|LT)?"},
+    {"expire", "key:key0 seconds:integer condition(NX|XX|GT|LT)?@7.0.0"},
+    {"expireat", "key:key0 unix-time-seconds:unix-time condition(NX|XX|GT|LT)?@7.0.0"},
     {"expiretime", kKey},
     {"flushall", kAsync},
     {"flushdb", kAsync},
@@ -87,13 +90,13 @@ const CommandDocs kDocs[] = {
     {"object|idletime", kKey},
     {"object|refcount", kKey},
     {"persist", kKey},
-    {"pexpire", "key:key0 milliseconds:integer condition(NX|XX|GT|LT)?"},
-    {"pexpireat", "key:key0 unix-time-milliseconds:unix-time condition(NX|XX|GT|LT)?"},
+    {"pexpire", "key:key0 milliseconds:integer condition(NX|XX|GT|LT)?@7.0.0"},
+    {"pexpireat", "key:key0 unix-time-milliseconds:unix-time condition(NX|XX|GT|LT)?@7.0.0"},
     {"pexpiretime", kKey},
     {"pttl", kKey},
     {"rename", "key:key0 newkey:key1"},
     {"renamenx", "key:key0 newkey:key1"},
-    {"scan", "cursor:integer MATCH=pattern:pattern? COUNT=count:integer? TYPE=type?"},
+    {"scan", "cursor:integer MATCH=pattern:pattern? COUNT=count:integer? TYPE=type?@6.0.0"},
     {"swapdb", "index1:integer index2:integer"},
     {"touch", kKeys},
     {"ttl", kKey},
@@ -130,8 +133,8 @@ const CommandDocs kDocs[] = {
     {"smembers", kKey},
     {"smismember", "key:key0 member*"},
     {"smove", "source:key0 destination:key1 member"},
-    {"spop", "key:key0 count:integer?"},
-    {"srandmember", "key:key0 count:integer?"},
+    {"spop", "key:key0 count:integer?@3.2.0"},
+    {"srandmember", "key:key0 count:integer?@2.6.0"},
     {"srem", "key:key0 member*"},
     {"sscan", kKeyScan},
     {"sunion", kKeys},
@@ -149,7 +152,7 @@ const CommandDocs kDocs[] = {
     {"llen", kKey},
     {"lmove", "source:key0 destination:key1 wherefrom(LEFT|RIGHT) whereto(LEFT|RIGHT)"},
     {"lmpop", "numkeys:integer key:key0* where(LEFT|RIGHT) COUNT=count:integer?"},
-    {"lpop", "key:key0 count:integer?"},
+    {"lpop", "key:key0 count:integer?@6.2.0"},
     {"lpos", "key:key0 element RANK=rank:integer? COUNT=num-matches:integer? MAXLEN=len:integer?"},
     {"lpush", kKeyElements},
     {"lpushx", kKeyElements},
@@ -157,7 +160,7 @@ const CommandDocs kDocs[] = {
     {"lrem", "key:key0 count:integer element"},
     {"lset", "key:key0 index:integer element"},
     {"ltrim", "key:key0 start:integer stop:integer"},
-    {"rpop", "key:key0 count:integer?"},
+    {"rpop", "key:key0 count:integer?@6.2.0"},
     {"rpoplpush", "source:key0 destination:key1", "", "6.2.0",
      "`LMOVE` with the `RIGHT` and `LEFT` arguments"},
     {"rpush", kKeyElements},
@@ -168,9 +171,8 @@ const CommandDocs kDocs[] = {
     {"bzpopmax", "key:key0* timeout:double"},
     {"bzpopmin", "key:key0* timeout:double"},
     {"zadd",
-     "key:key0 condition(NX|XX)? comparison(GT|LT)? CH=change:pure-token? INCR=increment:pure-token? "
-     "score_member{score:double "
-     "member}*"},
+     "key:key0 condition(NX|XX)?@3.0.2 comparison(GT|LT)?@6.2.0 CH=change:pure-token?@3.0.2 "
+     "INCR=increment:pure-token?@3.0.2 score_member{score:double member}*"},
     {"zcard", kKey},
     {"zcount", "key:key0 min:double max:double"},
     {"zdiff", "numkeys:integer key:key0* WITHSCORES?"},
@@ -188,17 +190,18 @@ const CommandDocs kDocs[] = {
     {"zpopmin", "key:key0 count:integer?"},
     {"zrandmember", "key:key0 options{count:integer WITHSCORES?}?"},
     {"zrange",
-     "key:key0 start stop sortby(BYSCORE|BYLEX)? REV? LIMIT=offset_count{offset:integer count:integer}? "
+     "key:key0 start stop sortby(BYSCORE|BYLEX)?@6.2.0 REV?@6.2.0 "
+     "LIMIT=offset_count{offset:integer count:integer}?@6.2.0 "
      "WITHSCORES?"},
     {"zrangebylex", "key:key0 min max LIMIT=offset_count{offset:integer count:integer}?", "", "6.2.0",
      "`ZRANGE` with the `BYLEX` argument"},
     {"zrangebyscore",
-     "key:key0 min:double max:double WITHSCORES? LIMIT=offset_count{offset:integer count:integer}?", "",
+     "key:key0 min:double max:double WITHSCORES?@2.0.0 LIMIT=offset_count{offset:integer count:integer}?", "",
      "6.2.0", "`ZRANGE` with the `BYSCORE` argument"},
     {"zrangestore",
      "dst:key0 src:key1 min max sortby(BYSCORE|BYLEX)? REV? LIMIT=offset_count{offset:integer "
      "count:integer}?"},
-    {"zrank", "key:key0 member WITHSCORE?"},
+    {"zrank", "key:key0 member WITHSCORE?@7.2.0"},
     {"zrem", "key:key0 member*"},
     {"zremrangebylex", "key:key0 min max"},
     {"zremrangebyrank", "key:key0 start:integer stop:integer"},
@@ -210,7 +213,7 @@ const CommandDocs kDocs[] = {
     {"zrevrangebyscore",
      "key:key0 max:double min:double WITHSCORES? LIMIT=offset_count{offset:integer count:integer}?", "",
      "6.2.0", "`ZRANGE` with the `REV` and `BYSCORE` arguments"},
-    {"zrevrank", "key:key0 member WITHSCORE?"},
+    {"zrevrank", "key:key0 member WITHSCORE?@7.2.0"},
     {"zscan", kKeyScan},
     {"zscore", "key:key0 member"},
     {"zunion",
@@ -253,16 +256,17 @@ const CommandDocs kDocs[] = {
      "unit(M|KM|FT|MI)}) order(ASC|DESC)? count{COUNT=count:integer ANY?}? STOREDIST?"},
 
     // --- connection ---
-    {"auth", "username? password"},
+    {"auth", "username?@6.0.0 password"},
+    {"client|caching", "mode(YES|NO)"},
     {"client|kill",
-     "filter(address|new-format(ID=client-id:integer?|TYPE=normal_master_slave_pubsub(NORMAL|MASTER|SLAVE|"
-     "REPLICA|PUBSUB)?|"
-     "USER=username?|ADDR=address?|LADDR=address?|SKIPME=yes/no?)*)"},
+     "filter('ip:port'!2.8.12|new-format(ID=client-id:integer?@2.8.12|TYPE=normal_master_slave_pubsub("
+     "NORMAL|MASTER@3.2.0|SLAVE|REPLICA@5.0.0|PUBSUB)?@2.8.12|USER=username?|ADDR='ip:port'?|"
+     "LADDR='ip:port'?@6.2.0|SKIPME=yes/no?)*)"},
     {"client|list",
-     "TYPE=normal_master_replica_pubsub(NORMAL|MASTER|REPLICA|PUBSUB)? ID=id{client-id:integer*}?"},
+     "TYPE=normal_master_replica_pubsub(NORMAL|MASTER|REPLICA|PUBSUB)?@5.0.0 ID=id{client-id:integer*}?@6.2.0"},
     {"client|no-evict", kOnOff},
     {"client|no-touch", kOnOff},
-    {"client|pause", "timeout:integer mode(WRITE|ALL)?"},
+    {"client|pause", "timeout:integer mode(WRITE|ALL)?@6.2.0"},
     {"client|reply", "on_off_skip(ON|OFF|SKIP)"},
     {"client|setinfo", "attr(LIB-NAME=libname|LIB-VER=libver)"},
     {"client|setname", "connection-name"},
@@ -288,14 +292,12 @@ const CommandDocs kDocs[] = {
     {"pubsub|shardnumsub", "shardchannel?*"},
 
     // --- server ---
-    {"bgsave", "SCHEDULE?"},
+    {"bgsave", "SCHEDULE?@3.2.2"},
     {"cluster|countkeysinslot", "slot:integer"},
     {"cluster|getkeysinslot", "slot:integer count:integer"},
     {"cluster|keyslot", "key"},
     {"cluster|slots", "", "", "7.0.0", "`CLUSTER SHARDS`"},
     {"command|docs", "command-name*?"},
-    {"command|getkeys", "command arg*?"},
-    {"command|getkeysandflags", "command arg*?"},
     {"command|info", "command-name*?"},
     {"command|list", "FILTERBY=filterby(MODULE=module-name|ACLCAT=category|PATTERN=pattern:pattern)?"},
     {"compact", "range{min max}?"},
@@ -303,8 +305,17 @@ const CommandDocs kDocs[] = {
     {"config|set", "parameter_value{parameter value}*"},
     {"debug", "", "", "", "", true},
     {"info", "section*?"},
+    {"latency|graph", "event"},
+    {"latency|histogram", "command?*"},
+    {"latency|history", "event"},
+    {"latency|reset", "event?*"},
     {"lolwut", "VERSION=version:integer?"},
-    {"shutdown", "nosave_save(NOSAVE|SAVE)? NOW? FORCE? ABORT?"},
+    {"memory|usage", "key:key0 SAMPLES=count:integer?"},
+    {"module|load", "path arg?*"},
+    {"module|loadex", "path CONFIG=configs{name value}?*+ ARGS=args{arg}?*"},
+    {"module|unload", "name"},
+    {"shutdown", "nosave_save(NOSAVE|SAVE)? NOW?@7.0.0 FORCE?@7.0.0 ABORT?@7.0.0"},
+    {"slowlog|get", "count:integer?"},
     {"wait", "numreplicas:integer timeout:integer"},
     {"waitaof", "numlocal:integer numreplicas:integer timeout:integer"},
 };
@@ -337,7 +348,12 @@ class SyntaxParser {
 
   std::string word() {
     size_t begin = at_;
-    while (at_ < text_.size() && std::string_view(" |(){}?*+=:").find(text_[at_]) == std::string_view::npos)
+    if (take('\'')) {
+      at_ = text_.find('\'', at_);
+      VARVE_CHECK(at_++ != std::string_view::npos);
+      return std::string(text_.substr(begin + 1, at_ - begin - 2));
+    }
+    while (at_ < text_.size() && std::string_view(" |(){}?*+=:@!").find(text_[at_]) == std::string_view::npos)
       at_++;
     VARVE_CHECK(at_ > begin);
     return std::string(text_.substr(begin, at_ - begin));
@@ -365,14 +381,14 @@ class SyntaxParser {
       argument.parts = list(' ');
       VARVE_CHECK(take('}'));
     }
-    bool optional = false, multiple = false, multiple_token = false;
-    for (char c = here(); c == '?' || c == '*' || c == '+'; c = here()) {
-      (c == '?' ? optional : c == '*' ? multiple : multiple_token) = true;
-      at_++;
+    size_t marks = std::min(text_.find_first_not_of("?*+", at_), text_.size());
+    std::string_view marked = text_.substr(at_, marks - at_);
+    at_ = marks;
+    for (auto [mark, flag] : {std::pair{'?', "optional"}, {'*', "multiple"}, {'+', "multiple_token"}}) {
+      if (marked.find(mark) != std::string_view::npos) argument.flags.emplace_back(flag);
     }
-    if (optional) argument.flags.push_back("optional");
-    if (multiple) argument.flags.push_back("multiple");
-    if (multiple_token) argument.flags.push_back("multiple_token");
+    if (take('@')) argument.since = word();
+    if (take('!')) argument.deprecated_since = word();
     return argument;
   }
 

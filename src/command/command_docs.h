@@ -4,13 +4,14 @@
 // Arguments are written in a short syntax and parsed when somebody asks:
 //
 //   arguments := argument { " " argument }
-//   argument  := [ TOKEN "=" ] name [ ":" type ] [ choices | block ] { "?" | "*" | "+" }
+//   argument  := [ TOKEN "=" ] name [ ":" type ] [ choices | block ] { "?" | "*" | "+" } [ "@" since ] [ "!" since ]
 //   choices   := "(" argument { "|" argument } ")"       one of them
 //   block     := "{" arguments "}"                       all of them, in order
 //
 // A name in capitals alone is a token without a value. The type is string unless said otherwise; "key" may be
-// followed by the number of its key specification ("key1"). "?": may be missing, "*": may come again, "+": its
-// token too.
+// followed by the number of its key specification ("key1"). "?": may be missing, "*": may come again, "+" with
+// its token. "@": since which version it is there, "!": since which it is deprecated. A name in single quotes
+// may hold any of these characters.
 #pragma once
 
 #include <string>
@@ -35,6 +36,7 @@ struct DocArgument {
   std::string name;
   std::string type;
   std::string token;
+  std::string since, deprecated_since;
   int key_spec = -1;
   std::vector<std::string> flags;
   std::vector<DocArgument> parts;

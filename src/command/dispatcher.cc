@@ -93,7 +93,7 @@ bool Dispatcher::Impl::check(const Command& command, const ClientState& client,
   if ((command.flags & kCmdExec) != 0 && client.multi)
     needs_data = (client.multi->flags & (kCmdWrite | kCmdReadOnly)) != 0;
   if (services_.engine == nullptr && needs_data) return refuse_with(errors::kLoading);
-  if (client.monitor && (command.flags & (kCmdWrite | kCmdReadOnly | kCmdMayReplicate)) != 0)
+  if (client.monitor && (command.flags & (kCmdWrite | kCmdReadOnly | kCmdMessage)) != 0)
     return refuse_with(errors::kMonitorKeys);
   bool long_argument = false;
   for (std::string_view arg : args) long_argument |= arg.size() > kMaxKeySize;
@@ -425,7 +425,8 @@ void Dispatcher::Impl::tick() {
 // One slice; while there is more to do the next follows soon, with other work between.
 void Dispatcher::Impl::expire_some() {
   // A pause stops every change of the data set.
-  if (services_.engine == nullptr || blocked_.paused(services_.clock.now_ms(), true)) return;
+  if (services_.engine == nullptr || !services_.active_expire) return;
+  if (blocked_.paused(services_.clock.now_ms(), true)) return;
   keyspace_.set_event_classes(event_classes());
   int64_t started_us = services_.clock.monotonic_us();
   bool more = expiry_.run_slice(services_.clock.now_ms(), kExpirySliceHints);

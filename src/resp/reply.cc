@@ -99,6 +99,17 @@ void Reply::boolean(bool value) {
   out_.append(value ? "#t\r\n" : "#f\r\n");
 }
 
+void Reply::big_number(std::string_view digits) {
+  if (protocol_ < 3) return bulk(digits);
+  out_.append("(");
+  out_.append(digits);
+  out_.append("\r\n");
+}
+
+void Reply::attribute(uint64_t pairs) {
+  header('|', pairs);
+}
+
 void Reply::verbatim(std::string_view format, std::string_view text) {
   if (protocol_ < 3) return bulk(text);
   VARVE_DCHECK(format.size() == 3);

@@ -284,6 +284,10 @@ void role(CommandContext& context) {
 }
 
 void lolwut(CommandContext& context) {
+  int64_t version = 0;
+  bool versioned = context.args.size() > 2 && equals_ignoring_case(context.args[1], "version");
+  if (versioned && !parse_integer(context.args[2], &version))
+    return context.reply.error(errors::kNotInteger);
   std::string text;
   // A varve: every season lays down one layer and never touches it again. The seed is the command's own.
   Random random(context.invocation.seed);
@@ -301,8 +305,22 @@ void module_list(CommandContext& context) {
   context.reply.array(0);
 }
 
+// As where enable-module-command is "no": nothing is ever loaded.
+void no_modules(CommandContext& context) {
+  context.reply.error(
+      "ERR MODULE command not allowed. If the enable-module-command option is set to \"local\", you can run it "
+      "from a local connection, otherwise you need to set this option in the configuration file, and then "
+      "restart the server.");
+}
+
 void module_help(CommandContext& context) {
-  reply_help(context.reply, "MODULE", {"LIST", "    Return a list of loaded modules."});
+  reply_help(context.reply, "MODULE",
+             {"LIST", "    Return a list of loaded modules.", "LOAD <path> [<arg> ...]",
+              "    Load a module library from <path>, passing to it any optional arguments.",
+              "LOADEX <path> [[CONFIG NAME VALUE] [CONFIG NAME VALUE]] [ARGS ...]",
+              "    Load a module library from <path>, while passing it module configurations and optional "
+              "arguments.",
+              "UNLOAD <name>", "    Unload a module."});
 }
 
 void no_cluster(CommandContext& context) {
@@ -411,6 +429,13 @@ void add_containers(CommandTable& table) {
                                "Lists the loaded modules", "O(N) where N is the number of loaded modules."),
                 {"nondeterministic_output_order"}),
   };
+  auto add_loader = [&module](const char* name, int arity, const char* since, const char* summary) {
+    module.subcommands.push_back(server_command(name, arity, kAdminFlags | kCmdNoAsyncLoading, kAdminCategories,
+                                                no_modules, since, summary));
+  };
+  add_loader("load", -3, "4.0.0", "Fails: varve loads no modules");
+  add_loader("loadex", -3, "7.0.0", "Fails: varve loads no modules");
+  add_loader("unload", 3, "4.0.0", "Fails: varve loads no modules");
   table.add(std::move(module));
 
   Command cluster = server_command("cluster", -2, 0, kAclSlow, nullptr, "3.0.0",

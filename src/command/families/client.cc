@@ -261,6 +261,12 @@ void client_getredir(CommandContext& context) {
   context.reply.integer(-1);
 }
 
+void client_caching(CommandContext& context) {
+  context.reply.error(
+      "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode "
+      "enabled");
+}
+
 void client_trackinginfo(CommandContext& context) {
   context.reply.map(3);
   context.reply.bulk("flags");
@@ -274,9 +280,7 @@ void client_trackinginfo(CommandContext& context) {
 
 void client_unblock(CommandContext& context) {
   const auto& args = context.args;
-  if (args.size() > 4) {
-    return context.reply.error("ERR wrong number of arguments for 'client|unblock' command");
-  }
+  if (args.size() > 4) return reply_subcommand_error(context);
   if (args.size() == 4 && !equals_ignoring_case(args[3], "timeout") &&
       !equals_ignoring_case(args[3], "error")) {
     return context.reply.error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
@@ -403,6 +407,7 @@ void add_client_commands(CommandTable& table) {
   Command no_touch = subcommand("no-touch", 3, client_no_touch, "7.2.0",
                                 "Keeps commands from counting as use of their keys");
   client.subcommands = {
+      subcommand("caching", 3, client_caching, "6.0.0", "Fails: there is no tracking"),
       subcommand("getredir", 2, client_getredir, "6.0.0", "Gives -1: there is no tracking"),
       subcommand("getname", 2, client_getname, "2.6.9", "Gives the connection's name"),
       help,

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "command/command_context.h"
 #include "command/families/help.h"
+#include "command/families/helpers.h"
 #include "command/numbers.h"
 
 namespace varve {
@@ -61,6 +62,23 @@ void lsm(CommandContext& context) {
   context.reply.verbatim("txt", context.engine()->debug_string());
 }
 
+// DEBUG OBJECT key: Redis's line; nothing here has an address, or is counted as used.
+void object(CommandContext& context) {
+  if (context.engine() == nullptr) return context.reply.error(errors::kLoading);
+  Entry entry;
+  if (!context.tx.find(context.db(), context.args[2], &entry)) return context.reply.error(errors::kNoSuchKey);
+  const Record& record = entry.record;
+  uint64_t length = record.type == ValueType::kString ? record.length() : record.payload.size();
+  context.reply.simple(
+      fmt::format("Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:0 lru_seconds_idle:0",
+                  object_encoding(record), length));
+}
+
+void set_active_expire(CommandContext& context) {
+  context.services.active_expire = std::atoi(std::string(context.args[2]).c_str()) != 0;
+  context.reply.ok();
+}
+
 // DEBUG PROTOCOL type: one example of each type of reply, the same as Redis's.
 void protocol(CommandContext& context) {
   Reply& reply = context.reply;
@@ -72,6 +90,8 @@ void protocol(CommandContext& context) {
     reply.integer(12345);
   } else if (is("double")) {
     reply.real(3.141);
+  } else if (is("bignum")) {
+    reply.big_number("1234567999999999999999999999999999999");
   } else if (is("null")) {
     reply.null();
   } else if (is("array") || is("set")) {
@@ -83,6 +103,16 @@ void protocol(CommandContext& context) {
       reply.integer(i);
       reply.boolean(i == 1);
     }
+  } else if (is("attrib")) {
+    if (reply.protocol() >= 3) {
+      reply.attribute(1);
+      reply.bulk("key-popularity");
+      reply.array(2);
+      reply.bulk("key:123");
+      reply.integer(90);
+    }
+    // An attribute is no reply: this is.
+    reply.bulk("Some real reply following the attribute");
   } else if (is("push")) {
     if (reply.protocol() < 3) return reply.error("ERR RESP2 is not supported by this command");
     reply.push(2);
@@ -97,7 +127,7 @@ void protocol(CommandContext& context) {
   } else {
     reply.error(
         "ERR Wrong protocol type name. Please use one of the following: "
-        "string|integer|double|null|array|set|map|push|verbatim|true|false");
+        "string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false");
   }
 }
 
@@ -107,9 +137,11 @@ void help(CommandContext& context) {
       {"ERROR <string>", "    Return a Redis protocol error with <string> as message. Useful for clients",
        "    unit tests to simulate Redis errors.", "FLUSH", "    Write what is in memory into sorted tables.",
        "LOG <message>", "    Write <message> to the server log.", "LSM",
-       "    Show the tree of sorted tables.", "PROTOCOL <type>",
-       "    Reply with a test value of the specified type. <type> can be: string,",
-       "    integer, double, null, array, set, map, push, verbatim, true, false.", "SLEEP <seconds>",
+       "    Show the tree of sorted tables.", "OBJECT <key>", "    Show what OBJECT tells about <key>, in a line.",
+       "PROTOCOL <type>", "    Reply with a test value of the specified type. <type> can be: string,",
+       "    integer, double, bignum, null, array, set, map, attrib, push, verbatim, true, false.",
+       "SET-ACTIVE-EXPIRE <0|1>", "    0: expired keys are gone for readers only; 1: they are removed, as usual.",
+       "SLEEP <seconds>",
        "    Keep this client waiting for <seconds>. Decimals allowed."});
 }
 
@@ -128,6 +160,8 @@ void debug(CommandContext& context) {
   if (is("flush") && more == 0) return flush(context);
   if (is("lsm") && more == 0) return lsm(context);
   if (is("protocol") && more == 1) return protocol(context);
+  if (is("object") && more >= 1) return object(context);
+  if (is("set-active-expire") && more == 1) return set_active_expire(context);
   if (is("error") && more == 1) return context.reply.error(context.args[2]);
   if (is("help") && more == 0) return help(context);
   if (is("log") && more == 1) {

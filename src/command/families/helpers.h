@@ -58,6 +58,9 @@ bool count_argument(CommandContext& context, std::string_view text, int64_t* val
 // False: Redis's error was replied.
 bool timeout_argument(CommandContext& context, std::string_view text, bool seconds, int64_t* timeout_ms);
 
+// What OBJECT ENCODING tells of an existing key.
+const char* object_encoding(const Record& record);
+
 // Instead of a reply that would exceed Host::max_reply(): drops what stands of it and says so.
 void reply_too_long(CommandContext& context);
 

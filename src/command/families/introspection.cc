@@ -7,6 +7,7 @@
 
 #include "command/command_context.h"
 #include "command/command_docs.h"
+#include "command/command_history.h"
 #include "command/families/help.h"
 #include "command/glob.h"
 #include "command/numbers.h"
@@ -154,6 +155,8 @@ void reply_argument(Reply& reply, const DocArgument& argument) {
   if (!argument.token.empty()) fields++;
   if (argument.key_spec >= 0) fields++;
   if (!argument.flags.empty()) fields++;
+  if (!argument.since.empty()) fields++;
+  if (!argument.deprecated_since.empty()) fields++;
   if (!argument.parts.empty()) fields++;
   reply.map(fields);
   reply.bulk("name");
@@ -167,6 +170,14 @@ void reply_argument(Reply& reply, const DocArgument& argument) {
   if (!argument.token.empty()) {
     reply.bulk("token");
     reply.bulk(argument.token);
+  }
+  if (!argument.since.empty()) {
+    reply.bulk("since");
+    reply.bulk(argument.since);
+  }
+  if (!argument.deprecated_since.empty()) {
+    reply.bulk("deprecated_since");
+    reply.bulk(argument.deprecated_since);
   }
   if (!argument.flags.empty()) {
     reply.bulk("flags");
@@ -184,9 +195,10 @@ void reply_docs(Reply& reply, const Command& command) {
   bool complexity = command.complexity[0] != '\0';
   bool deprecated = docs.deprecated_since[0] != '\0';
   bool system = docs.system;
+  std::vector<CommandChange> history = command_history(command.full_name);
   reply.bulk(command.full_name);
-  reply.map(3u + complexity + (deprecated || system) + (deprecated ? 2 : 0) + !arguments.empty() +
-            !command.subcommands.empty());
+  reply.map(3u + complexity + (deprecated || system) + (deprecated ? 2 : 0) + !history.empty() +
+            !arguments.empty() + !command.subcommands.empty());
   reply.bulk("summary");
   reply.bulk(command.summary);
   reply.bulk("since");
@@ -206,6 +218,15 @@ void reply_docs(Reply& reply, const Command& command) {
     reply.bulk(docs.deprecated_since);
     reply.bulk("replaced_by");
     reply.bulk(docs.replaced_by);
+  }
+  if (!history.empty()) {
+    reply.bulk("history");
+    reply.set(history.size());
+    for (const CommandChange& change : history) {
+      reply.array(2);
+      reply.bulk(change.since);
+      reply.bulk(change.text);
+    }
   }
   if (!arguments.empty()) {
     reply.bulk("arguments");

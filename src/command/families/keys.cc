@@ -481,6 +481,10 @@ void add_object_command(CommandTable& table) {
 
 }  // namespace
 
+const char* object_encoding(const Record& record) {
+  return encoding_name(record);
+}
+
 void add_key_commands(CommandTable& table) {
   constexpr uint32_t kRead = kAclKeyspace | kAclRead;
   constexpr uint32_t kWrite = kAclKeyspace | kAclWrite;
@@ -593,7 +597,7 @@ void add_key_commands(CommandTable& table) {
        3,
        kCmdWrite | kCmdFast,
        kWrite,
-       update_one,
+       {{1, 1, 1, kKeyRW | kKeyAccess | kKeyUpdate}},
        run_move,
        "1.0.0",
        "generic",

@@ -187,7 +187,11 @@ void add_pubsub_commands(CommandTable& table) {
   help.flags = kCmdLoading | kCmdStale;
   help.categories = kAclSlow;
   const char* all =
-      "O(N) where N is the number of active channels, and assuming constant time pattern matching";
+      "O(N) where N is the number of active channels, and assuming constant time pattern matching (relatively "
+      "short channels and patterns)";
+  const char* all_shards =
+      "O(N) where N is the number of active shard channels, and assuming constant time pattern matching "
+      "(relatively short shard channels).";
   pubsub.subcommands = {
       command("channels", -2, 0, run_channels, "2.8.0", "List active channels", all),
       help,
@@ -195,7 +199,7 @@ void add_pubsub_commands(CommandTable& table) {
               "O(1)"),
       command("numsub", -2, 0, run_numsub, "2.8.0", "Get the count of subscribers for channels",
               "O(N) for the NUMSUB subcommand, where N is the number of requested channels"),
-      command("shardchannels", -2, 0, run_shardchannels, "7.0.0", "List active shard channels", all),
+      command("shardchannels", -2, 0, run_shardchannels, "7.0.0", "List active shard channels", all_shards),
       command("shardnumsub", -2, 0, run_shardnumsub, "7.0.0",
               "Get the count of subscribers for shard channels",
               "O(N) for the SHARDNUMSUB subcommand, where N is the number of requested shard channels"),

@@ -406,6 +406,8 @@ void add_string_commands(CommandTable& table) {
     command.summary = summary;
     command.complexity = complexity;
     command.extra_write_bytes = extra;
+    if (std::string_view(name) == "msetnx")
+      command.tips = {"request_policy:multi_shard", "response_policy:agg_min"};
     if (std::string_view(name) == "mget") command.tips = {"request_policy:multi_shard"};
     if (std::string_view(name) == "mset")
       command.tips = {"request_policy:multi_shard", "response_policy:all_succeeded"};
