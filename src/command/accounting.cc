@@ -1,6 +1,6 @@
 // accounting.cc: what is noted of commands that have run: their statistics, the log of slow ones, latency
-// events, what monitors are shown; and the texts of INFO made of that. A command's own time is that of all its
-// runs and of the slices of its reply, without the waiting between them.
+// events, what monitors are shown; and the texts of INFO made of that. A command's own time is that of all
+// its runs and of the slices of its reply, without the waiting between them.
 
 #include <fmt/format.h>
 
@@ -53,17 +53,17 @@ void Dispatcher::Impl::count_run(const Command& command, std::string_view reply)
 void Dispatcher::Impl::count_time(const Command& command, const ClientState& client,
                                   const std::vector<std::string_view>& args, int64_t usec) {
   command.stats.usec += static_cast<uint64_t>(usec);
-  const ObservationLimits& limits = services_.host.observation();
-  if (limits.latency_tracking) command.stats.latency.add_us(usec);
-  if (limits.slow_us >= 0 && usec >= limits.slow_us && (command.flags & kCmdSkipSlowlog) == 0) {
+  if (limits_.latency_tracking) command.stats.latency.add_us(usec);
+  if (limits_.slow_us >= 0 && usec >= limits_.slow_us && (command.flags & kCmdSkipSlowlog) == 0) {
     slow_log_.add(without_secrets(command, args), usec, services_.clock.now_us() / 1'000'000, client.address,
-                  client.name, limits.slow_entries);
+                  client.name, limits_.slow_entries);
   }
-  if (limits.latency_ms > 0) note_latency((command.flags & kCmdFast) != 0 ? "fast-command" : "command", usec);
+  if (limits_.latency_ms > 0)
+    note_latency((command.flags & kCmdFast) != 0 ? "fast-command" : "command", usec);
 }
 
 void Dispatcher::Impl::note_latency(const char* event, int64_t us) {
-  int64_t threshold_ms = services_.host.observation().latency_ms;
+  int64_t threshold_ms = limits_.latency_ms;
   if (threshold_ms > 0 && us / 1000 >= threshold_ms)
     latency_.add(event, us / 1000, services_.clock.now_us() / 1'000'000);
 }
@@ -124,13 +124,12 @@ std::string Dispatcher::Impl::errorstats_text() const {
 
 std::string Dispatcher::Impl::latencystats_text() const {
   std::string text;
-  const ObservationLimits& limits = services_.host.observation();
   auto add = [&](const Command& command) {
-    if (command.stats.latency.total() == 0) return;
+    if (command.stats.latency.empty()) return;
     text += fmt::format("latency_percentiles_usec_{}:", command.full_name);
-    for (size_t i = 0; i < limits.percentiles.size(); ++i) {
-      text += fmt::format("{}p{}={:.3f}", i == 0 ? "" : ",", limits.percentiles[i],
-                          command.stats.latency.percentile_us(limits.percentiles[i]));
+    for (size_t i = 0; i < limits_.percentiles.size(); ++i) {
+      text += fmt::format("{}p{}={:.3f}", i == 0 ? "" : ",", limits_.percentiles[i],
+                          command.stats.latency.percentile_us(limits_.percentiles[i]));
     }
     text += "\r\n";
   };
@@ -148,7 +147,9 @@ std::string Dispatcher::Impl::keyspace_text() const {
     DatabaseId id = keyspace_.database(number);
     uint64_t keys = keyspace_.key_count(id);
     if (keys == 0) continue;
-    text += fmt::format("db{}:keys={},expires={},avg_ttl=0\r\n", number, keys, keyspace_.expiring_count(id));
+    uint64_t expires = keyspace_.expiring_count(id);
+    text += fmt::format("db{}:keys={},expires={},avg_ttl={}\r\n", number, keys, expires,
+                        expires == 0 ? 0 : keyspace_.mean_ttl_ms(id, services_.clock.now_ms()));
   }
   return text;
 }
@@ -158,6 +159,7 @@ void Dispatcher::Impl::reset_stats() {
   error_counts_.clear();
   processed_ = 0;
   error_replies_ = 0;
+  expire_cycle_us_ = 0;
   services_.hits = services_.misses = 0;
   expiry_.reset_stats();
 }

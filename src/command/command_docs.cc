@@ -263,7 +263,8 @@ const CommandDocs kDocs[] = {
      "NORMAL|MASTER@3.2.0|SLAVE|REPLICA@5.0.0|PUBSUB)?@2.8.12|USER=username?|ADDR='ip:port'?|"
      "LADDR='ip:port'?@6.2.0|SKIPME=yes/no?)*)"},
     {"client|list",
-     "TYPE=normal_master_replica_pubsub(NORMAL|MASTER|REPLICA|PUBSUB)?@5.0.0 ID=id{client-id:integer*}?@6.2.0"},
+     "TYPE=normal_master_replica_pubsub(NORMAL|MASTER|REPLICA|PUBSUB)?@5.0.0 "
+     "ID=id{client-id:integer*}?@6.2.0"},
     {"client|no-evict", kOnOff},
     {"client|no-touch", kOnOff},
     {"client|pause", "timeout:integer mode(WRITE|ALL)?@6.2.0"},

@@ -320,7 +320,9 @@ RunResult Dispatcher::Impl::reject(const Command* command, ClientState& client, 
   const Command* named = table_.find(invocation.args[0]);
   if (named != nullptr && (named->flags & kCmdExec) != 0) {
     discard(client);
-    if (!monitors_.empty()) services_.monitors.show(services_.host, client.shown, services_.clock.now_us(), client, client.db, invocation.args);
+    if (!monitors_.empty())
+      services_.monitors.show(services_.host, client.shown, services_.clock.now_us(), client, client.db,
+                              invocation.args);
     if (error.substr(0, 4) == "ERR ") error.remove_prefix(4);
     return refuse(command, client, fmt::format("{}{}", errors::kExecAbort, error), out);
   }
@@ -430,7 +432,9 @@ void Dispatcher::Impl::expire_some() {
   keyspace_.set_event_classes(event_classes());
   int64_t started_us = services_.clock.monotonic_us();
   bool more = expiry_.run_slice(services_.clock.now_ms(), kExpirySliceHints);
-  note_latency("expire-cycle", usec_since(started_us));
+  int64_t spent_us = usec_since(started_us);
+  expire_cycle_us_ += spent_us;
+  note_latency("expire-cycle", spent_us);
   if (!more) return;
   expiry_scheduled_ = true;
   services_.host.after_ms(kExpiryPauseMs, [this, weak = std::weak_ptr<int>(alive_)] {
@@ -445,8 +449,9 @@ Dispatcher::Impl::Impl(Host& host, Clock& clock, uint64_t seed, void (*add_comma
       cursors_(random_.next()),
       watches_(host),
       blocked_(host),
-      services_{host, clock, table_, cursors_, keyspace_, pubsub_, watches_, blocked_, messages_, touched_,
-                slow_log_, latency_, monitors_},
+      limits_(host.observation()),
+      services_{host,     clock,     table_,   cursors_,  keyspace_, pubsub_,  watches_,
+                blocked_, messages_, touched_, slow_log_, latency_,  monitors_},
       tx_(keyspace_),
       probe_tx_(keyspace_),
       expiry_(keyspace_) {
@@ -515,6 +520,9 @@ uint64_t Dispatcher::error_replies() const {
 }
 uint64_t Dispatcher::expired_keys() const {
   return impl_->expiry_.expired_keys();
+}
+int64_t Dispatcher::expire_cycle_us() const {
+  return impl_->expire_cycle_us_;
 }
 void Dispatcher::reset_stats() {
   impl_->reset_stats();

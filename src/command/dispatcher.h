@@ -67,8 +67,8 @@ struct Invocation {
   uint64_t seed = 0;   // of the command's randomness, frozen at the first run
   bool admitted = false;
   int64_t wait_us = 0;
-  int64_t run_us = 0;  // how long its runs took, without the waiting between them
-  int64_t spent_us = 0;  // in runs that did not come to a reply, and in slices of a stream
+  int64_t run_us = 0;      // how long its runs took, without the waiting between them
+  int64_t spent_us = 0;    // in runs that did not come to a reply, and in slices of a stream
   bool monitored = false;  // monitors have been shown it
   // Set by the connection before run(): other commands wait for admission already, so a write that is new
   // joins them (kWait with wait_us 0) unless it gives space back.
@@ -145,6 +145,7 @@ class Dispatcher {
   uint64_t keyspace_hits() const;
   uint64_t keyspace_misses() const;
   uint64_t expired_keys() const;
+  int64_t expire_cycle_us() const;  // spent on the active expiry
   uint64_t error_replies() const;
   void reset_stats();
   // Bytes held by cursors, pending overlays and other state of the dispatcher.

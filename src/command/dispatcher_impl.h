@@ -63,6 +63,7 @@ class Dispatcher::Impl final : private CommitObserver {
   BlockedClients blocked_;
   SlowLog slow_log_;
   LatencyMonitor latency_;
+  const ObservationLimits& limits_;  // the host's: they change in place
   Monitors monitors_;
   CommandServices services_;
   Transaction tx_;
@@ -70,6 +71,7 @@ class Dispatcher::Impl final : private CommitObserver {
   ExpiryCycle expiry_;
   uint64_t processed_ = 0;
   uint64_t error_replies_ = 0;
+  int64_t expire_cycle_us_ = 0;
   std::map<std::string, uint64_t, std::less<>> error_counts_;
 
  private:

@@ -192,8 +192,7 @@ bool Dispatcher::Impl::run_tail(const std::shared_ptr<ExecTail>& tail) {
     late.command.command->run(one);
     tail->gate = std::max(tail->gate, invocation.gate);
     count_run(*late.command.command, tail->collected.unsent(tail->collected.end()).substr(start));
-    count_time(*late.command.command, *client, invocation.args,
-               usec_since(started_us) + invocation.spent_us);
+    count_time(*late.command.command, *client, invocation.args, usec_since(started_us) + invocation.spent_us);
     if (one.result == RunResult::kSuspended) return false;
   }
   tail->collected.append(std::string_view(tail->written).substr(tail->copied));

@@ -20,12 +20,12 @@ class PushMessage;
 
 // Bytes, for MEMORY.
 struct MemoryFigures {
-  uint64_t allocated = 0, peak = 0, startup = 0;        // given out by the allocator
-  uint64_t active = 0, mapped = 0;                      // in its pages with something in them; all its pages
-  uint64_t resident = 0;                                // of the process
-  uint64_t clients = 0, commands = 0;                   // connections; what commands keep
+  uint64_t allocated = 0, peak = 0, startup = 0;  // given out by the allocator
+  uint64_t active = 0, mapped = 0;                // in its pages with something in them; all its pages
+  uint64_t resident = 0;                          // of the process
+  uint64_t clients = 0, commands = 0;             // connections; what commands keep
   uint64_t memtables = 0, block_cache = 0;
-  uint64_t limit = 0, clients_limit = 0;                // maxmemory; maxmemory-clients
+  uint64_t limit = 0, clients_limit = 0;  // maxmemory; maxmemory-clients
 };
 
 class Host {
@@ -45,6 +45,7 @@ class Host {
   // notify-keyspace-events: KeyEventClass.
   virtual uint32_t event_classes() const { return 0; }
   virtual uint64_t max_bulk() const = 0;
+  // Asked for once: it changes in place, and lives as long as the host.
   virtual const ObservationLimits& observation() const {
     static const ObservationLimits defaults;
     return defaults;

@@ -1,5 +1,7 @@
 #include "command/latency_histogram.h"
 
+#include <numeric>
+
 namespace varve {
 
 uint64_t LatencyHistogram::highest_like(uint64_t ns) {
@@ -14,9 +16,14 @@ uint64_t LatencyHistogram::highest_in(size_t range) {
   return ((top + 1) << (power + kFirstBits - 8)) - 1;
 }
 
+uint64_t LatencyHistogram::total() const {
+  return std::accumulate(counts_.begin(), counts_.end(), uint64_t{0});
+}
+
 double LatencyHistogram::percentile_us(double percent) const {
-  if (total_ == 0) return 0;
-  auto wanted = static_cast<uint64_t>(std::min(percent, 100.0) / 100 * static_cast<double>(total_) + 0.5);
+  uint64_t all = total();
+  if (all == 0) return 0;
+  auto wanted = static_cast<uint64_t>(std::min(percent, 100.0) / 100 * static_cast<double>(all) + 0.5);
   wanted = std::max<uint64_t>(wanted, 1);
   uint64_t count = 0;
   size_t range = 0;
@@ -26,9 +33,10 @@ double LatencyHistogram::percentile_us(double percent) const {
 
 std::vector<LatencyHistogram::Step> LatencyHistogram::steps() const {
   std::vector<Step> steps;
+  uint64_t all = total();
   uint64_t count = 0;
   size_t range = 0;
-  for (uint64_t level = 1024; count < total_; level *= 2) {
+  for (uint64_t level = 1024; count < all; level *= 2) {
     uint64_t until = highest_like(level);
     uint64_t before = count;
     for (; range < kRanges && highest_in(range) <= until; ++range) count += counts_[range];

@@ -17,9 +17,9 @@ class LatencyHistogram {
     uint64_t ns = static_cast<uint64_t>(std::min<int64_t>(usec, kMaxUs)) * 1000;
     if (counts_.empty()) counts_.resize(kRanges);
     ++counts_[range_of(ns)];
-    ++total_;
   }
-  uint64_t total() const { return total_; }
+  bool empty() const { return counts_.empty(); }
+  uint64_t total() const;
 
   // The time within which so many percent of the runs were, microseconds. 0 when there was none.
   double percentile_us(double percent) const;
@@ -49,7 +49,6 @@ class LatencyHistogram {
   static uint64_t highest_in(size_t range);
 
   std::vector<uint64_t> counts_;  // empty until there is one
-  uint64_t total_ = 0;
 };
 
 }  // namespace varve

@@ -65,9 +65,9 @@ const LatencySeries* LatencyMonitor::find(std::string_view event) const {
 std::string latency_graph(std::string_view event, const LatencySeries& series, int64_t now_s) {
   std::vector<LatencySample> samples = series.samples();
   if (samples.empty()) return "";
-  auto [low, high] = std::minmax_element(
-      samples.begin(), samples.end(),
-      [](const LatencySample& a, const LatencySample& b) { return a.ms < b.ms; });
+  auto [low, high] =
+      std::minmax_element(samples.begin(), samples.end(),
+                          [](const LatencySample& a, const LatencySample& b) { return a.ms < b.ms; });
   int64_t low_ms = low->ms, high_ms = high->ms;
   std::string text = fmt::format("{} - high {} ms, low {} ms (all time high {} ms)\n", event, high_ms, low_ms,
                                  series.max_ms());

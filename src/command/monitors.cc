@@ -61,8 +61,8 @@ void Monitors::show(Host& host, Sequence gate, int64_t now_us, const ClientState
 
 std::string monitor_line(int64_t now_us, const ClientState& client, uint32_t db,
                          const std::vector<std::string_view>& args) {
-  std::string line = fmt::format("{}.{:06} [{} {}]", now_us / 1'000'000, now_us % 1'000'000, db,
-                                 shown_address(client));
+  std::string line =
+      fmt::format("{}.{:06} [{} {}]", now_us / 1'000'000, now_us % 1'000'000, db, shown_address(client));
   for (std::string_view arg : args) {
     line += ' ';
     append_quoted(arg, &line);

@@ -1,4 +1,5 @@
-// push_message.h: a message to subscribers or monitors, encoded once for each protocol however many there are.
+// push_message.h: a message to subscribers or monitors, encoded once for each protocol however many there
+// are.
 #pragma once
 
 #include <array>

@@ -1,6 +1,7 @@
 #include "keyspace/keyspace.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/check.h"
 #include "base/coding.h"
@@ -85,6 +86,22 @@ uint64_t Keyspace::key_count(DatabaseId database) const {
 uint64_t Keyspace::expiring_count(DatabaseId database) const {
   int64_t hints = std::max<int64_t>(0, engine_->counter(database | kHintCounter));
   return std::min(static_cast<uint64_t>(hints), key_count(database));
+}
+
+int64_t Keyspace::mean_ttl_ms(DatabaseId database, int64_t now_ms) const {
+  const MeanExpiry& mean = mean_expiries_[database % std::size(mean_expiries_)];
+  if (mean.database != database || mean.expire_ms == 0) return 0;
+  return std::max<int64_t>(0, static_cast<int64_t>(mean.expire_ms) - now_ms);
+}
+
+void Keyspace::note_expiry(DatabaseId database, int64_t expire_ms) {
+  constexpr double kWeight = 1.0 / 64;
+  MeanExpiry& mean = mean_expiries_[database % std::size(mean_expiries_)];
+  auto expiry = static_cast<double>(expire_ms);
+  if (mean.database != database || mean.expire_ms == 0)
+    mean = {database, expiry};
+  else
+    mean.expire_ms += (expiry - mean.expire_ms) * kWeight;
 }
 
 }  // namespace varve

@@ -57,6 +57,9 @@ class Keyspace {
   uint64_t key_count(DatabaseId database) const;
   // About how many of them expire: their hints, stale ones not yet met included; at most key_count().
   uint64_t expiring_count(DatabaseId database) const;
+  // About the mean of what its expiring keys have left: an average of the expiries set of late, newer ones
+  // counting more. 0 when none was set since the start.
+  int64_t mean_ttl_ms(DatabaseId database, int64_t now_ms) const;
   // The sequence of the last change of the database map: whoever looks at a database has seen it.
   Sequence map_sequence() const { return map_sequence_; }
 
@@ -72,6 +75,7 @@ class Keyspace {
   void note_hint(std::string_view hint_key) {
     if (hint_key < std::string_view(expiry_low_water_)) expiry_low_water_ = hint_key;
   }
+  void note_expiry(DatabaseId database, int64_t expire_ms);
 
   Engine* engine_ = nullptr;
   CommitObserver* observer_ = nullptr;
@@ -81,6 +85,11 @@ class Keyspace {
   Sequence map_sequence_ = 0;
   // All hints before this key have been dealt with.
   std::string expiry_low_water_;
+  struct MeanExpiry {
+    DatabaseId database = 0;
+    double expire_ms = 0;  // 0: none so far
+  };
+  MeanExpiry mean_expiries_[16];  // by id; of two that share a place the later one has it
 };
 
 // A key as a run found it.

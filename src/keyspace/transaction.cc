@@ -187,6 +187,7 @@ void Transaction::put_hint(DatabaseId database, std::string_view key, int64_t ex
   overlay_.put(key_, {});
   overlay_.add_count(database | kHintCounter, 1);
   keyspace_.note_hint(key_);
+  keyspace_.note_expiry(database, expire_ms);
 }
 
 void Transaction::remove_hint(DatabaseId database, std::string_view key, int64_t expire_ms) {

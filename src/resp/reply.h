@@ -34,7 +34,7 @@ class Reply {
   void real(double value);  // , or bulk, as format_real() writes it
   void boolean(bool value);
   void big_number(std::string_view digits);
-  void attribute(uint64_t pairs);  // of the reply behind them; RESP3 only
+  void attribute(uint64_t pairs);                                 // of the reply behind them; RESP3 only
   void verbatim(std::string_view format, std::string_view text);  // format: 3 letters, "txt"
   void bulk_integer(int64_t value);                               // an integer as a bulk string
 

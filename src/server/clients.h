@@ -37,7 +37,7 @@ struct ClientLimits {
   int64_t request_timeout_s = 3600;
   int64_t stream_timeout_s = 60;
   bool time_turns = false;  // somebody asks for turn_us()
-  bool password = false;  // clients must authenticate
+  bool password = false;    // clients must authenticate
   bool protected_mode = true;
 };
 
@@ -151,7 +151,7 @@ class Clients {
   std::deque<uint64_t> waiting_;  // not admitted, in the order they came; perhaps gone
   int64_t waiting_until_us_ = INT64_MAX;
   bool retry_waiting_ = false;
-  int64_t now_ms_ = 0;  // read once a turn
+  int64_t now_ms_ = 0;         // read once a turn
   int64_t turn_began_us_ = 0;  // 0: not yet
   int64_t turn_us_ = 0;
   int64_t checked_ms_ = 0;

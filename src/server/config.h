@@ -79,7 +79,7 @@ struct Config {
   std::array<OutputLimit, kClientClasses> client_output_buffer_limit = {
       OutputLimit{0, 0, 0}, OutputLimit{256ull << 20, 64ull << 20, 60},
       OutputLimit{32ull << 20, 8ull << 20, 60}};
-  uint32_t notify_keyspace_events = 0;  // KeyEventClass
+  uint32_t notify_keyspace_events = 0;   // KeyEventClass
   uint64_t output_soft_limit = 1 << 20;  // a client with more unsent output is not read from
   int stream_timeout_s = 60;  // a streamed reply whose reader takes nothing for so long is cut; 0: never
 

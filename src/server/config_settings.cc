@@ -353,7 +353,8 @@ Setting percentiles_setting() {
   };
   setting.get = [](const Config& config) {
     std::string all;
-    for (double value : config.observation.percentiles) all += fmt::format("{}{}", all.empty() ? "" : " ", value);
+    for (double value : config.observation.percentiles)
+      all += fmt::format("{}{}", all.empty() ? "" : " ", value);
     return all;
   };
   setting.line = [get = setting.get](const Config& config) {

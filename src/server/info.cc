@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <initializer_list>
 #include <iterator>
 
 #include "server/config_text.h"
@@ -24,6 +25,10 @@ class Lines {
   void bytes(const std::string& name, uint64_t value) {
     add(name, value);
     add(name + "_human", human_bytes(value));
+  }
+  // What Redis counts, tools expect, and never happens here.
+  void zeros(std::initializer_list<const char*> names) {
+    for (const char* name : names) add(name, 0);
   }
   std::string take() { return std::move(text_); }
 
@@ -51,6 +56,9 @@ std::string server_section(const InfoData& data) {
   lines.add("run_id", data.run_id);
   lines.add("tcp_port", data.tcp_port);
   lines.add("server_time_usec", data.now_us);
+  lines.add("hz", 10);
+  lines.add("configured_hz", 10);
+  lines.add("io_threads_active", 0);
   lines.add("uptime_in_seconds", data.uptime_s);
   lines.add("uptime_in_days", data.uptime_s / 86400);
   lines.add("executable", data.executable);
@@ -71,6 +79,20 @@ std::string clients_section(const InfoData& data) {
   return lines.take();
 }
 
+void add_allocator(const InfoData& data, Lines* lines) {
+  auto difference = [](uint64_t a, uint64_t b) { return static_cast<int64_t>(a) - static_cast<int64_t>(b); };
+  auto part = [](uint64_t a, uint64_t b) { return ratio(static_cast<double>(a), static_cast<double>(b)); };
+  lines->add("allocator_allocated", data.used_memory);
+  lines->add("allocator_active", data.active_pages);
+  lines->add("allocator_resident", data.mapped_pages);
+  lines->fixed("allocator_frag_ratio", part(data.active_pages, data.used_memory), 2);
+  lines->add("allocator_frag_bytes", difference(data.active_pages, data.used_memory));
+  lines->fixed("allocator_rss_ratio", part(data.mapped_pages, data.active_pages), 2);
+  lines->add("allocator_rss_bytes", difference(data.mapped_pages, data.active_pages));
+  lines->fixed("rss_overhead_ratio", part(data.resident, data.mapped_pages), 2);
+  lines->add("rss_overhead_bytes", difference(data.resident, data.mapped_pages));
+}
+
 std::string memory_section(const InfoData& data) {
   Lines lines;
   lines.bytes("used_memory", data.used_memory);
@@ -79,10 +101,22 @@ std::string memory_section(const InfoData& data) {
   lines.bytes("used_memory_peak", peak);
   double used = static_cast<double>(data.used_memory);
   lines.add("used_memory_peak_perc", fmt::format("{:.2f}%", ratio(used * 100, static_cast<double>(peak))));
+  // What the data takes in memory: new writes and cached blocks. The data itself is on disk.
+  uint64_t dataset = std::min(data.engine.memtable_bytes + data.engine.cache_bytes, data.used_memory);
+  lines.add("used_memory_overhead", data.used_memory - dataset);
+  lines.add("used_memory_startup", data.startup_memory);
+  lines.add("used_memory_dataset", dataset);
+  lines.add("used_memory_dataset_perc",
+            fmt::format("{:.2f}%", ratio(static_cast<double>(dataset) * 100, used)));
+  add_allocator(data, &lines);
   lines.bytes("total_system_memory", data.system_memory);
   lines.bytes("maxmemory", data.plan.maxmemory);
   lines.add("maxmemory_policy", "noeviction");
   lines.fixed("mem_fragmentation_ratio", ratio(static_cast<double>(data.resident), used), 2);
+  lines.add("mem_fragmentation_bytes",
+            static_cast<int64_t>(data.resident) - static_cast<int64_t>(data.used_memory));
+  lines.zeros({"mem_not_counted_for_evict", "mem_replication_backlog", "mem_total_replication_buffers",
+               "mem_clients_slaves"});
   lines.add("mem_clients_normal", data.clients_memory);
   lines.add("mem_memtables", data.engine.memtable_bytes);
   lines.add("mem_block_cache", data.engine.cache_bytes);
@@ -92,6 +126,8 @@ std::string memory_section(const InfoData& data) {
   lines.add("mem_plan_clients", data.plan.clients);
   lines.add("mem_plan_jobs", data.plan.jobs);
   lines.add("mem_allocator", data.allocator);
+  lines.zeros({"active_defrag_running", "lazyfree_pending_objects", "lazyfreed_objects", "used_memory_lua",
+               "used_memory_scripts", "number_of_cached_scripts"});
   return lines.take();
 }
 
@@ -121,11 +157,18 @@ std::string persistence_section(const InfoData& data) {
   lines.add("rdb_last_bgsave_time_sec", data.last_checkpoint_duration_s);
   lines.add("rdb_current_bgsave_time_sec", data.checkpoint_running_s);
   lines.add("rdb_saves", data.checkpoints);
+  lines.zeros({"rdb_last_cow_size", "rdb_last_load_keys_expired", "rdb_last_load_keys_loaded"});
   lines.flag("aof_enabled", true);
   lines.flag("aof_rewrite_in_progress", engine.compactions_running > 0);
   lines.flag("aof_rewrite_scheduled", false);
+  lines.add("aof_last_rewrite_time_sec", -1);
+  lines.add("aof_current_rewrite_time_sec", -1);
   lines.add("aof_last_bgrewrite_status", engine.background_error.ok() ? "ok" : "err");
   lines.add("aof_last_write_status", engine.fenced ? "err" : "ok");
+  lines.zeros({"aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"});
+  lines.add("aof_current_size", data.log_bytes);
+  lines.zeros({"aof_base_size", "aof_pending_rewrite", "aof_buffer_length", "aof_pending_bio_fsync",
+               "aof_delayed_fsync"});
   lines.add("appendfsync", sync_name(data.sync));
   return lines.take();
 }
@@ -139,11 +182,17 @@ std::string stats_section(const InfoData& data) {
   lines.add("total_net_output_bytes", data.net_output_bytes);
   lines.fixed("instantaneous_input_kbps", data.input_kbps, 2);
   lines.fixed("instantaneous_output_kbps", data.output_kbps, 2);
+  lines.zeros({"total_net_repl_input_bytes", "total_net_repl_output_bytes"});
+  lines.fixed("instantaneous_input_repl_kbps", 0, 2);
+  lines.fixed("instantaneous_output_repl_kbps", 0, 2);
   lines.add("rejected_connections", data.rejected_connections);
   lines.add("sync_full", 0);
   lines.add("sync_partial_ok", 0);
   lines.add("sync_partial_err", 0);
   lines.add("expired_keys", data.expired_keys);
+  lines.fixed("expired_stale_perc", 0, 2);
+  lines.add("expired_time_cap_reached_count", 0);
+  lines.add("expire_cycle_cpu_milliseconds", data.expire_cycle_ms);
   lines.add("evicted_keys", 0);
   lines.add("evicted_clients", data.evicted_clients);
   lines.add("keyspace_hits", data.keyspace_hits);
@@ -153,9 +202,14 @@ std::string stats_section(const InfoData& data) {
   lines.add("pubsubshard_channels", data.pubsub.shard_channels);
   lines.add("latest_fork_usec", 0);
   lines.add("total_forks", 0);
+  lines.zeros({"migrate_cached_sockets", "slave_expires_tracked_keys", "active_defrag_hits",
+               "active_defrag_misses", "active_defrag_key_hits", "active_defrag_key_misses",
+               "tracking_total_keys", "tracking_total_items", "tracking_total_prefixes",
+               "unexpected_error_replies"});
   lines.add("total_error_replies", data.error_replies);
   lines.add("total_reads_processed", data.reads_processed);
   lines.add("total_writes_processed", data.writes_processed);
+  lines.zeros({"io_threaded_reads_processed", "io_threaded_writes_processed"});
   lines.add("faulted_runs", data.faulted_runs);
   return lines.take();
 }

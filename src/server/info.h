@@ -41,8 +41,10 @@ struct InfoData {
   uint64_t used_memory_peak = 0;
   uint64_t resident = 0;
   uint64_t system_memory = 0;
+  uint64_t startup_memory = 0;  // of used_memory, what was there when the data had been opened
+  uint64_t active_pages = 0, mapped_pages = 0;  // of the allocator: with something in them; all
   uint64_t clients_memory = 0;
-  uint64_t commands_memory = 0;  // cursors and other state of the dispatcher
+  uint64_t commands_memory = 0;  // cursors, the slow log and other state of the dispatcher
   std::string allocator = "libc";
 
   // --- persistence ---
@@ -55,12 +57,14 @@ struct InfoData {
   int64_t last_checkpoint_duration_s = -1;
   int64_t checkpoint_running_s = -1;
   uint64_t checkpoints = 0;
+  uint64_t log_bytes = 0;  // of its segments
   Sequence last_checkpoint_sequence = 0;
 
   // --- stats ---
   uint64_t connections_received = 0, commands_processed = 0, rejected_connections = 0;
   uint64_t net_input_bytes = 0, net_output_bytes = 0;
   double ops_per_second = 0, input_kbps = 0, output_kbps = 0;
+  uint64_t expire_cycle_ms = 0;  // spent on the active expiry
   uint64_t expired_keys = 0, keyspace_hits = 0, keyspace_misses = 0;
   uint64_t evicted_clients = 0;  // closed because of maxmemory-clients or an output limit
   uint64_t error_replies = 0, reads_processed = 0, writes_processed = 0;

@@ -72,6 +72,10 @@ InfoData Server::gather_info() {
   data.resident = resident_memory();
   data.system_memory = machine_memory();
   data.clients_memory = core_.clients().memory_used();
+  data.startup_memory = startup_memory_;
+  AllocatorPages pages = allocator_pages();
+  data.active_pages = pages.active;
+  data.mapped_pages = pages.mapped;
   data.commands_memory = core_.dispatcher().memory_used();
   data.allocator = allocator_name();
 
@@ -94,6 +98,7 @@ InfoData Server::gather_info() {
   data.ops_per_second = ops_rate_.per_second();
   data.input_kbps = input_rate_.per_second() / 1024;
   data.output_kbps = output_rate_.per_second() / 1024;
+  data.expire_cycle_ms = static_cast<uint64_t>(core_.dispatcher().expire_cycle_us()) / 1000;
   data.expired_keys = core_.dispatcher().expired_keys();
   data.keyspace_hits = core_.dispatcher().keyspace_hits();
   data.keyspace_misses = core_.dispatcher().keyspace_misses();
@@ -114,6 +119,7 @@ InfoData Server::gather_info() {
   data.errorstats = core_.dispatcher().errorstats_text();
   data.keyspace = core_.dispatcher().keyspace_text();
   if (Engine* engine = core_.engine()) data.engine = engine->stats();
+  data.log_bytes = data.engine.log_segments * config().log_segment_size;
   return data;
 }
 

@@ -167,6 +167,7 @@ void InProcessServer::step(Client& c) {
       VARVE_CHECK(!broken);
       if (result == RunResult::kFault) fetch(*c.parked);
     }
+    dispatcher_->stream_ended(c.state, *c.parked);
   }
   c.out.append(std::exchange(c.pushes, {}));
   if (result == RunResult::kDone) c.parked.reset();

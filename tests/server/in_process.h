@@ -22,14 +22,21 @@ namespace varve::test {
 // What commands ask of their process, with as little behind it as they need.
 class PlainHost : public Host {
  public:
-  std::vector<std::pair<std::string, std::string>> config_get(std::string_view) override { return {}; }
+  std::vector<std::pair<std::string, std::string>> config_get(std::string_view name) override {
+    if (name == "enable-debug-command") return {{"enable-debug-command", "yes"}};
+    return {};
+  }
   Status config_set(const std::vector<std::pair<std::string, std::string>>& settings) override {
     for (const auto& [name, value] : settings) {
       if (name == "notify-keyspace-events") event_classes_ = parse_event_classes(value).value();
+      if (name == "slowlog-log-slower-than") observation_.slow_us = std::stoll(value);
+      if (name == "slowlog-max-len") observation_.slow_entries = std::stoull(value);
+      if (name == "latency-monitor-threshold") observation_.latency_ms = std::stoll(value);
     }
     return Status();
   }
   uint32_t event_classes() const override { return event_classes_; }
+  const ObservationLimits& observation() const override { return observation_; }
   void config_rewrite(std::function<void(Status)> done) override { done(Status()); }
   void reset_stats() override {}
   const std::string& password() const override { return password_; }
@@ -54,6 +61,7 @@ class PlainHost : public Host {
   std::vector<std::pair<int64_t, std::function<void()>>> later_;  // with the time when it is due
   int64_t now_ms_ = 0;
   uint32_t event_classes_ = 0;
+  ObservationLimits observation_;
 };
 
 struct InProcessOptions {

@@ -286,8 +286,7 @@ void role(CommandContext& context) {
 void lolwut(CommandContext& context) {
   int64_t version = 0;
   bool versioned = context.args.size() > 2 && equals_ignoring_case(context.args[1], "version");
-  if (versioned && !parse_integer(context.args[2], &version))
-    return context.reply.error(errors::kNotInteger);
+  if (versioned && !parse_integer(context.args[2], &version)) return context.reply.error(errors::kNotInteger);
   std::string text;
   // A varve: every season lays down one layer and never touches it again. The seed is the command's own.
   Random random(context.invocation.seed);
@@ -308,7 +307,8 @@ void module_list(CommandContext& context) {
 // As where enable-module-command is "no": nothing is ever loaded.
 void no_modules(CommandContext& context) {
   context.reply.error(
-      "ERR MODULE command not allowed. If the enable-module-command option is set to \"local\", you can run it "
+      "ERR MODULE command not allowed. If the enable-module-command option is set to \"local\", you can run "
+      "it "
       "from a local connection, otherwise you need to set this option in the configuration file, and then "
       "restart the server.");
 }
@@ -430,8 +430,8 @@ void add_containers(CommandTable& table) {
                 {"nondeterministic_output_order"}),
   };
   auto add_loader = [&module](const char* name, int arity, const char* since, const char* summary) {
-    module.subcommands.push_back(server_command(name, arity, kAdminFlags | kCmdNoAsyncLoading, kAdminCategories,
-                                                no_modules, since, summary));
+    module.subcommands.push_back(server_command(name, arity, kAdminFlags | kCmdNoAsyncLoading,
+                                                kAdminCategories, no_modules, since, summary));
   };
   add_loader("load", -3, "4.0.0", "Fails: varve loads no modules");
   add_loader("loadex", -3, "7.0.0", "Fails: varve loads no modules");

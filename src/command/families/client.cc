@@ -314,7 +314,9 @@ void client_unpause(CommandContext& context) {
 
 void client_help(CommandContext& context) {
   reply_help(context.reply, "CLIENT",
-             {"GETREDIR",
+             {"CACHING (YES|NO)",
+              "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
+              "GETREDIR",
               "    Return the client ID we are redirecting to when tracking is enabled.",
               "GETNAME",
               "    Return the name of the current connection.",  //

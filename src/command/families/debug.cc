@@ -137,11 +137,12 @@ void help(CommandContext& context) {
       {"ERROR <string>", "    Return a Redis protocol error with <string> as message. Useful for clients",
        "    unit tests to simulate Redis errors.", "FLUSH", "    Write what is in memory into sorted tables.",
        "LOG <message>", "    Write <message> to the server log.", "LSM",
-       "    Show the tree of sorted tables.", "OBJECT <key>", "    Show what OBJECT tells about <key>, in a line.",
-       "PROTOCOL <type>", "    Reply with a test value of the specified type. <type> can be: string,",
+       "    Show the tree of sorted tables.", "OBJECT <key>",
+       "    Show what OBJECT tells about <key>, in a line.", "PROTOCOL <type>",
+       "    Reply with a test value of the specified type. <type> can be: string,",
        "    integer, double, bignum, null, array, set, map, attrib, push, verbatim, true, false.",
-       "SET-ACTIVE-EXPIRE <0|1>", "    0: expired keys are gone for readers only; 1: they are removed, as usual.",
-       "SLEEP <seconds>",
+       "SET-ACTIVE-EXPIRE <0|1>",
+       "    0: expired keys are gone for readers only; 1: they are removed, as usual.", "SLEEP <seconds>",
        "    Keep this client waiting for <seconds>. Decimals allowed."});
 }
 

@@ -138,7 +138,8 @@ void memory_doctor(CommandContext& context) {
   std::string report;
   if (m.limit != 0 && m.resident > m.limit + m.limit / 4) {
     report += fmt::format(
-        "The process takes {} bytes, more than maxmemory ({}) and a quarter: MEMORY PURGE gives back what the "
+        "The process takes {} bytes, more than maxmemory ({}) and a quarter: MEMORY PURGE gives back what "
+        "the "
         "allocator keeps; if that does not help, lower block-cache-size.\n",
         m.resident, m.limit);
   }
@@ -193,8 +194,7 @@ void add_memory_commands(CommandTable& table) {
   const char* allocator = "Depends on how much memory is allocated, could be slow";
   const std::vector<const char*> varies = {"nondeterministic_output", "request_policy:all_shards",
                                            "response_policy:special"};
-  Command memory =
-      row("memory", -2, 0, nullptr, "Commands about memory", "Depends on subcommand.");
+  Command memory = row("memory", -2, 0, nullptr, "Commands about memory", "Depends on subcommand.");
   memory.subcommands = {
       row("doctor", 2, 0, memory_doctor, "Reports problems with memory", "O(1)"),
       row("malloc-stats", 2, 0, memory_malloc_stats, "Gives the allocator's statistics", allocator),

@@ -52,12 +52,12 @@ void slowlog_reset(CommandContext& context) {
 }
 
 void slowlog_help(CommandContext& context) {
-  reply_help(context.reply, "SLOWLOG",
-             {"GET [<count>]", "    Return top <count> entries from the slowlog (default: 10, -1 mean all).",
-              "    Entries are made of:",
-              "    id, timestamp, time in microseconds, arguments array, client IP and port,",
-              "    client name", "LEN", "    Return the length of the slowlog.", "RESET",
-              "    Reset the slowlog."});
+  reply_help(
+      context.reply, "SLOWLOG",
+      {"GET [<count>]", "    Return top <count> entries from the slowlog (default: 10, -1 mean all).",
+       "    Entries are made of:",
+       "    id, timestamp, time in microseconds, arguments array, client IP and port,", "    client name",
+       "LEN", "    Return the length of the slowlog.", "RESET", "    Reset the slowlog."});
 }
 
 // --- LATENCY ---
@@ -119,7 +119,8 @@ std::string described(std::string_view event, const LatencySeries& series) {
   std::string_view advice;
   if (event == "command" || event == "fast-command") advice = "SLOWLOG GET shows which commands it was.";
   if (event == "log-fsync")
-    advice = "The disk is slow to sync: replies to writes wait as long. INFO lsm has the mean and the maximum.";
+    advice =
+        "The disk is slow to sync: replies to writes wait as long. INFO lsm has the mean and the maximum.";
   if (event == "expire-cycle") advice = "Very many keys expire at the same time.";
   if (event == "loop-turn") advice = "Long commands or very many clients share a turn of the loop.";
   return fmt::format("{}: {} spikes, {:.0f} ms on average (mean deviation {:.0f} ms), at most {} ms. {}\n",
@@ -157,7 +158,7 @@ void reply_histogram(Reply& reply, const Command& command) {
 
 // The command if it was run, and those of its subcommands that were.
 void add_measured(const Command& command, std::vector<const Command*>* measured) {
-  if (command.stats.latency.total() > 0) measured->push_back(&command);
+  if (!command.stats.latency.empty()) measured->push_back(&command);
   for (const Command& sub : command.subcommands) add_measured(sub, measured);
 }
 

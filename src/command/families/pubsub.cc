@@ -187,7 +187,8 @@ void add_pubsub_commands(CommandTable& table) {
   help.flags = kCmdLoading | kCmdStale;
   help.categories = kAclSlow;
   const char* all =
-      "O(N) where N is the number of active channels, and assuming constant time pattern matching (relatively "
+      "O(N) where N is the number of active channels, and assuming constant time pattern matching "
+      "(relatively "
       "short channels and patterns)";
   const char* all_shards =
       "O(N) where N is the number of active shard channels, and assuming constant time pattern matching "
