@@ -206,6 +206,11 @@ bool BlockedClients::in_service(uint32_t database, std::string_view key, uint64_
   return queue != queues_.end() && queue->second.server != 0 && queue->second.server != client;
 }
 
+bool BlockedClients::serves(uint32_t database, std::string_view key, uint64_t client) const {
+  auto queue = queues_.find(KeyView(database, key));
+  return queue != queues_.end() && queue->second.server == client;
+}
+
 // --- CLIENT PAUSE ---
 
 void BlockedClients::pause(int64_t now_ms, int64_t ms, bool all) {

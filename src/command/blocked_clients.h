@@ -64,6 +64,8 @@ class BlockedClients {
   void serve(uint64_t running);
   bool serving() const { return in_service_ > 0; }
   bool in_service(uint32_t database, std::string_view key, uint64_t client) const;
+  // This client's run is under way because of this key.
+  bool serves(uint32_t database, std::string_view key, uint64_t client) const;
   void wait_behind(uint64_t client) { behind_.push_back(client); }
 
   // --- CLIENT PAUSE ---

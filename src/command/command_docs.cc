@@ -103,6 +103,32 @@ const CommandDocs kDocs[] = {
     {"type", kKey},
     {"unlink", kKeys},
 
+    {"sort",
+     "key:key0 BY=pattern:pattern? LIMIT=offset_count{offset:integer count:integer}? GET=pattern:pattern?*+ "
+     "order(ASC|DESC)? ALPHA=sorting:pure-token? STORE=destination:key2?"},
+    {"sort_ro",
+     "key:key0 BY=pattern:pattern? LIMIT=offset_count{offset:integer count:integer}? GET=pattern:pattern?*+ "
+     "order(ASC|DESC)? ALPHA=sorting:pure-token?"},
+
+    // --- streams ---
+    {"xadd",
+     "key:key0 NOMKSTREAM? trim{strategy(MAXLEN|MINID) "
+     "operator('='=equal:pure-token|'~'=approximately:pure-token)? threshold LIMIT=count:integer?}? "
+     "id_or_auto('*'=auto_id:pure-token|id) field_value{field value}*",
+     "UPDATE instead of INSERT because of the optional trimming feature"},
+    {"xdel", "key:key0 id*"},
+    {"xinfo|consumers", "key:key0 groupname"},
+    {"xinfo|groups", kKey},
+    {"xinfo|stream", "key:key0 FULL=full{COUNT=count:integer?}?"},
+    {"xlen", kKey},
+    {"xrange", "key:key0 start end COUNT=count:integer?"},
+    {"xread", "COUNT=count:integer? BLOCK=milliseconds:integer? STREAMS=streams{key:key0* id*}"},
+    {"xrevrange", "key:key0 end start COUNT=count:integer?"},
+    {"xsetid", "key:key0 last-id ENTRIESADDED=entries_added:integer? MAXDELETEDID=max_deleted_entry_id?"},
+    {"xtrim",
+     "key:key0 trim{strategy(MAXLEN|MINID) operator('='=equal:pure-token|'~'=approximately:pure-token)? "
+     "threshold LIMIT=count:integer?}"},
+
     // --- hashes ---
     {"hdel", "key:key0 field*"},
     {"hexists", kKeyField},

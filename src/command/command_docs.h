@@ -4,14 +4,15 @@
 // Arguments are written in a short syntax and parsed when somebody asks:
 //
 //   arguments := argument { " " argument }
-//   argument  := [ TOKEN "=" ] name [ ":" type ] [ choices | block ] { "?" | "*" | "+" } [ "@" since ] [ "!"
-//   since ] choices   := "(" argument { "|" argument } ")"       one of them block     := "{" arguments "}"
-//   all of them, in order
+//   argument  := [ TOKEN "=" ] name [ ":" type ] [ choices | block ] { "?" | "*" | "+" } since
+//   choices   := "(" argument { "|" argument } ")"       one of them
+//   block     := "{" arguments "}"                       all of them, in order
+//   since     := [ "@" version ] [ "!" version ]
 //
-// A name in capitals alone is a token without a value. The type is string unless said otherwise; "key" may be
-// followed by the number of its key specification ("key1"). "?": may be missing, "*": may come again, "+"
-// with its token. "@": since which version it is there, "!": since which it is deprecated. A name in single
-// quotes may hold any of these characters.
+// A name in capitals alone is a token without a value. The type is string unless said otherwise; it may be
+// followed by the number of a key specification ("key1"). "?": may be missing, "*": may come again, "+" with
+// its token. "@": since which version it is there, "!": since which it is deprecated. A name in single quotes
+// may hold any of these characters.
 #pragma once
 
 #include <string>

@@ -46,13 +46,17 @@ bool find_counted_keys(const KeySpec& spec, const std::vector<std::string_view>&
   return true;
 }
 
-// The one behind the word, which is not the last.
-void find_named_key(const KeySpec& spec, const std::vector<std::string_view>& args,
-                    std::vector<int>* positions) {
-  for (int i = spec.first; i + 1 < static_cast<int>(args.size()); ++i) {
-    if (!equals_ignoring_case(args[static_cast<size_t>(i)], spec.keyword)) continue;
-    return positions->push_back(i + 1);
-  }
+// The keys behind a word; what is last cannot be it. False when the word must be there and is not.
+bool find_keys_behind(const KeySpec& spec, const std::vector<std::string_view>& args,
+                      std::vector<int>* positions) {
+  std::string word(spec.keyword);
+  for (char& c : word) c = static_cast<char>(c + ('a' - 'A'));
+  auto at = static_cast<size_t>(spec.start_from);
+  while (at + 1 < args.size() && !equals_ignoring_case(args[at], word)) ++at;
+  if (at + 1 >= args.size()) return spec.limit == 0;
+  size_t keys = spec.limit == 0 ? 1 : (args.size() - at - 1) / static_cast<size_t>(spec.limit);
+  for (size_t i = 1; i <= keys; ++i) positions->push_back(static_cast<int>(at + i));
+  return keys > 0;
 }
 
 }  // namespace
@@ -116,11 +120,8 @@ bool find_key_positions(const Command& command, const std::vector<std::string_vi
   }
   int argc = static_cast<int>(args.size());
   for (const KeySpec& spec : command.keys) {
+    if (spec.keyword != nullptr && !find_keys_behind(spec, args, positions)) return false;
     if (spec.first == 0) continue;
-    if (spec.keyword != nullptr) {
-      find_named_key(spec, args, positions);
-      continue;
-    }
     if (spec.counted) {
       if (!find_counted_keys(spec, args, positions)) return false;
       continue;
@@ -168,6 +169,8 @@ void build_command_table(CommandTable& table, void (*add_more)(CommandTable&)) {
   add_list_commands(table);
   add_list_end_commands(table);
   add_sorted_set_commands(table);
+  add_stream_commands(table);
+  add_sort_commands(table);
   add_connection_commands(table);
   add_client_commands(table);
   add_admin_commands(table);

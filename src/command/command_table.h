@@ -95,15 +95,20 @@ enum KeyFlag : uint32_t {
 };
 
 // Where keys stand among the arguments (the name is argument 0). first 0: no keys. last -1: the last
-// argument. Counted: at `first` stands how many keys there are, and they follow.
+// argument. Counted: at `first` stands how many keys there are, and they follow. Behind a keyword, or where
+// only the command itself knows (find_keys): first is 0.
 struct KeySpec {
   int first = 0;
   int last = 0;
   int step = 0;
   uint32_t flags = 0;
   bool counted = false;
-  // The key stands behind the first such word from `first` on, if there is one.
-  const char* keyword = nullptr;
+  const char* keyword = nullptr;  // in capitals; searched from argument start_from on
+  int start_from = 0;
+  // Of a keyword. 0: one key stands behind it, which may be missing; n: the first n-th part of what follows is
+  // keys, and it must be there.
+  int limit = 0;
+  const char* note = nullptr;  // instead of the command's own (command_docs.h)
 };
 
 using CommandFunction = void (*)(CommandContext& context);
@@ -190,6 +195,8 @@ void add_hash_commands(CommandTable& table);
 void add_set_commands(CommandTable& table);
 void add_list_commands(CommandTable& table);
 void add_list_end_commands(CommandTable& table);
+void add_stream_commands(CommandTable& table);
+void add_sort_commands(CommandTable& table);
 void add_sorted_set_commands(CommandTable& table);
 void add_sorted_set_range_commands(CommandTable& table);  // both by add_sorted_set_commands()
 void add_sorted_set_algebra_commands(CommandTable& table);

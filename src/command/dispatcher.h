@@ -75,6 +75,8 @@ struct Invocation {
   bool others_wait = false;
   std::unique_ptr<ReplyStream> stream;
   std::unique_ptr<KeyWait> block;  // with kBlocked: what for
+  // What a command that waits knows from its first run (XREAD: behind which entries it reads).
+  std::string kept;
   // Set by the connection before run(): finishes a kSuspended command: appends the reply with `write`, with
   // its gate. May be called after the client is gone (then it does nothing). Never called before run() has
   // returned.
@@ -100,6 +102,7 @@ struct Invocation {
     monitored = false;
     stream.reset();
     block.reset();
+    kept.clear();
   }
 };
 

@@ -67,6 +67,43 @@ inline constexpr const char* kGeoNegativeBox = "ERR height or width cannot be ne
 inline constexpr const char* kGeoMember = "ERR could not decode requested zset member";
 inline constexpr const char* kGeoCount = "ERR COUNT must be > 0";
 inline constexpr const char* kGeoAny = "ERR the ANY argument requires COUNT argument";
+inline constexpr const char* kInvalidStreamId = "ERR Invalid stream ID specified as stream command argument";
+inline constexpr const char* kNegativeStreamLength = "ERR The MAXLEN argument must be >= 0.";
+inline constexpr const char* kNegativeTrimLimit = "ERR The LIMIT argument must be >= 0.";
+inline constexpr const char* kTrimTwice =
+    "ERR syntax error, MAXLEN and MINID options at the same time are not compatible";
+inline constexpr const char* kLimitWithoutTrim =
+    "ERR syntax error, LIMIT cannot be used without specifying a trimming strategy";
+inline constexpr const char* kTrimWithoutStrategy =
+    "ERR syntax error, XTRIM must be called with a trimming strategy";
+inline constexpr const char* kLimitWithoutTilde =
+    "ERR syntax error, LIMIT cannot be used without the special ~ option";
+inline constexpr const char* kZeroStreamId = "ERR The ID specified in XADD must be greater than 0-0";
+inline constexpr const char* kStreamExhausted =
+    "ERR The stream has exhausted the last possible ID, unable to add more items";
+inline constexpr const char* kSmallStreamId =
+    "ERR The ID specified in XADD is equal or smaller than the target stream top item";
+inline constexpr const char* kEntryTooLarge = "ERR Elements are too large to be stored";
+inline constexpr const char* kInvalidRangeStart = "ERR invalid start ID for the interval";
+inline constexpr const char* kInvalidRangeEnd = "ERR invalid end ID for the interval";
+inline constexpr const char* kReadUnbalanced =
+    "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.";
+inline constexpr const char* kReadGroup =
+    "ERR The GROUP option is only supported by XREADGROUP. You called XREAD instead.";
+inline constexpr const char* kReadNoAck =
+    "ERR The NOACK option is only supported by XREADGROUP. You called XREAD instead.";
+inline constexpr const char* kReadNew =
+    "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.";
+inline constexpr const char* kNegativeEntriesAdded = "ERR entries_added must be positive";
+inline constexpr const char* kSetIdBelowGiven =
+    "ERR The ID specified in XSETID is smaller than the provided max_deleted_entry_id";
+inline constexpr const char* kSetIdBelowDeleted =
+    "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id";
+inline constexpr const char* kSetIdBelowTop =
+    "ERR The ID specified in XSETID is smaller than the target stream top item";
+inline constexpr const char* kEntriesAddedBelowLength =
+    "ERR The entries_added specified in XSETID is smaller than the target stream length";
+inline constexpr const char* kSortNotNumbers = "ERR One or more scores can't be converted into double";
 inline constexpr const char* kInvalidCursor = "ERR invalid cursor";
 inline constexpr const char* kDbRange = "ERR DB index is out of range";
 inline constexpr const char* kInvalidDb = "ERR invalid DB index";
@@ -130,6 +167,9 @@ inline constexpr const char* kMoveTooLong =
     "ERR the change would move more than 64 MiB of the list at once, varve's limit";
 inline constexpr const char* kBitopTooLong =
     "ERR the result would be longer than 64 MiB, what varve's BITOP writes at once";
+inline constexpr const char* kSortTooLong =
+    "ERR SORT would gather more than 64 MiB at once, varve's limit; with BY nosort and LIMIT it gathers only "
+    "what it replies";
 inline constexpr const char* kCopyTooLong =
     "ERR value is too long to be copied at once (varve's limit is 64 MiB)";
 

@@ -96,7 +96,7 @@ bool decode_record(std::string_view bytes, Record* record) {
   }
   if ((flags & kFlagCount) != 0 && !get_varint(&bytes, &record->count)) return false;
   if (record->encoding == Encoding::kElements && record->collection == 0) return false;
-  if (!is_string && record->count == 0) return false;
+  if (!is_string && record->type != ValueType::kStream && record->count == 0) return false;
   record->payload = bytes;
   return true;
 }

@@ -24,7 +24,7 @@
 //             1 elements: the value stands under the collection id; `count` is its length or cardinality;
 //               the payload is the type's state, drawn with the type (types/*.h), empty for strings
 //             2 blob: the payload says where in a blob file the value stands (reserved)
-//   A collection's record always has its count, and an empty collection has no record.
+//   A collection's record always has its count, and an empty collection has no record, but for streams.
 //   flags 8 and 16 keep what OBJECT ENCODING tells: of a string, 8: it was not made an integer (INCRBYFLOAT),
 //   16: it was changed in place (APPEND, SETRANGE); of a collection, 8: Redis would have converted it to the
 //   encoding of large ones (it never goes back). Where the bytes stand is another matter: small collections
@@ -37,11 +37,12 @@
 //   part      rest                                         value
 //   0 main    hash, set, zset: hash32:u32 member           form:u8 ...
 //             list: position:u64                             0: the value follows: a hash's value, a list's
-//             stream: ms:u64 sequence:u64                       element, a zset's score, a stream's packed
-//                                                               fields; nothing for a set
+//             stream: ms:u64 sequence:u64                       element, a zset's score, a stream's entry
+//                                                               (types/stream.h); nothing for a set
 //                                                            1: length:varint, the value stands in part 3
 //   1 order   zset: score:8 member (its place)             empty; one byte 1 when the score is -0
 //   2 counts  zset: level:u8 place                         count:varint (types/rank_index.h)
+//             stream: ms:u64 sequence:u64                  a node (types/stream.h)
 //   3 long    rest of the main key, piece:u32              bytes [piece * 256 KiB, + 256 KiB) of the value
 //   parts from 16 on are reserved for consumer groups of streams
 //
@@ -99,7 +100,7 @@ struct Record {
   bool grown = false;                    // of a collection
   int64_t expire_ms = 0;                 // since 1970; 0: never
   uint64_t collection = 0;               // 0: owns none
-  uint64_t count = 0;  // a segmented string's bytes; a collection's elements (never 0); else 0
+  uint64_t count = 0;                    // a segmented string's bytes; a collection's elements; else 0
   std::string_view payload;
 
   bool operator==(const Record&) const = default;

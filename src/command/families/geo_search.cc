@@ -299,8 +299,8 @@ void run_geosearchstore(CommandContext& context) {
 
 std::vector<KeySpec> source_and_stores(int options_from) {
   return {{1, 1, 1, kKeyRO | kKeyAccess},
-          {options_from, 0, 1, kKeyOW | kKeyUpdate, false, "store"},
-          {options_from, 0, 1, kKeyOW | kKeyUpdate, false, "storedist"}};
+          {0, 0, 1, kKeyOW | kKeyUpdate, false, "STORE", options_from},
+          {0, 0, 1, kKeyOW | kKeyUpdate, false, "STOREDIST", options_from}};
 }
 
 }  // namespace

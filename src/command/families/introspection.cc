@@ -34,13 +34,7 @@ void reply_simple_set(Reply& reply, const std::vector<std::string>& names) {
 
 // The last key of a specification, counted from its first one; negative: from the end of the arguments.
 int relative_last(const KeySpec& spec) {
-  if (spec.keyword != nullptr) return 0;
   return spec.last < 0 ? spec.last : spec.last - spec.first;
-}
-
-std::string upper_case(std::string text) {
-  for (char& c : text) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - ('a' - 'A')) : c;
-  return text;
 }
 
 // First key, last key and step as clients knew them before specifications: one range around all of them, or
@@ -48,7 +42,7 @@ std::string upper_case(std::string text) {
 KeySpec legacy_range(const Command& command) {
   KeySpec range;
   for (const KeySpec& spec : command.keys) {
-    if (spec.first == 0 || spec.counted || spec.keyword != nullptr) continue;
+    if (spec.first == 0 || spec.counted) continue;
     if (range.first == 0) {
       range = spec;
       continue;
@@ -58,7 +52,40 @@ KeySpec legacy_range(const Command& command) {
   return range;
 }
 
+// Only the command itself knows where such keys stand.
+bool nowhere(const KeySpec& spec) {
+  return spec.first == 0 && spec.keyword == nullptr;
+}
+
+void reply_unknown(Reply& reply) {
+  reply.bulk("type");
+  reply.bulk("unknown");
+  reply.bulk("spec");
+  reply.map(0);
+}
+
+void reply_begin_search(Reply& reply, const KeySpec& spec) {
+  reply.bulk("begin_search");
+  reply.map(2);
+  if (nowhere(spec)) return reply_unknown(reply);
+  bool keyword = spec.keyword != nullptr;
+  reply.bulk("type");
+  reply.bulk(keyword ? "keyword" : "index");
+  reply.bulk("spec");
+  reply.map(keyword ? 2 : 1);
+  if (keyword) {
+    reply.bulk("keyword");
+    reply.bulk(spec.keyword);
+    reply.bulk("startfrom");
+    reply.integer(spec.start_from);
+    return;
+  }
+  reply.bulk("index");
+  reply.integer(spec.first);
+}
+
 void reply_key_spec(Reply& reply, const KeySpec& spec, const char* note) {
+  if (spec.note != nullptr) note = spec.note;
   reply.map(note[0] == '\0' ? 3 : 4);
   if (note[0] != '\0') {
     reply.bulk("notes");
@@ -66,23 +93,10 @@ void reply_key_spec(Reply& reply, const KeySpec& spec, const char* note) {
   }
   reply.bulk("flags");
   reply_simple_set(reply, bit_names(spec.flags, key_flag_name, ""));
-  reply.bulk("begin_search");
-  reply.map(2);
-  reply.bulk("type");
-  reply.bulk(spec.keyword != nullptr ? "keyword" : "index");
-  reply.bulk("spec");
-  if (spec.keyword != nullptr) {
-    reply.map(2);
-    reply.bulk("keyword");
-    reply.bulk(upper_case(spec.keyword));
-    reply.bulk("startfrom");
-  } else {
-    reply.map(1);
-    reply.bulk("index");
-  }
-  reply.integer(spec.first);
+  reply_begin_search(reply, spec);
   reply.bulk("find_keys");
   reply.map(2);
+  if (nowhere(spec)) return reply_unknown(reply);
   reply.bulk("type");
   reply.bulk(spec.counted ? "keynum" : "range");
   reply.bulk("spec");
@@ -101,7 +115,7 @@ void reply_key_spec(Reply& reply, const KeySpec& spec, const char* note) {
   reply.bulk("keystep");
   reply.integer(spec.step);
   reply.bulk("limit");
-  reply.integer(0);
+  reply.integer(spec.limit);
 }
 
 void reply_info(Reply& reply, const Command& command) {
@@ -323,9 +337,12 @@ uint32_t key_flags(const Command& command, const KeySpec& spec, const std::vecto
 const KeySpec* spec_of(const Command& command, int position) {
   const KeySpec* found = nullptr;
   for (const KeySpec& spec : command.keys) {
-    bool open_ended = spec.counted || spec.keyword != nullptr || spec.last < 0;
-    if (spec.first <= position && (open_ended || position <= spec.last)) found = &spec;
+    if (spec.first > 0 && spec.first <= position && (spec.counted || spec.last < 0 || position <= spec.last))
+      found = &spec;
   }
+  // Behind a keyword, or where only the command knows.
+  if (found == nullptr && !command.keys.empty() && command.keys.back().first == 0)
+    return &command.keys.back();
   return found;
 }
 

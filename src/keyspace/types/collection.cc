@@ -33,7 +33,8 @@ void Collection::leave_inline() {
 void Collection::save() {
   if (!changed_) return;
   changed_ = false;
-  if (record_.count == 0 && !planted(Plant::hollow_key_stays)) return tx_.remove(database_, key_, old_);
+  bool stays = record_.type == ValueType::kStream || planted(Plant::hollow_key_stays);
+  if (record_.count == 0 && !stays) return tx_.remove(database_, key_, old_);
   if (is_inline()) record_.payload = packed_.bytes();
   tx_.put(database_, key_, old_, record_);
 }

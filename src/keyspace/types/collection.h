@@ -32,8 +32,8 @@ class Collection {
   // For a collection opened as empty under a key that holds something else, whatever it is: save() replaces
   // it.
   void replaces(const Entry& old) { old_ = old; }
-  // Puts the record; removes the key when nothing is left; does nothing when nothing was changed. The last
-  // call.
+  // Puts the record; removes the key when nothing is left (but of a stream); does nothing when nothing was
+  // changed. The last call.
   void save();
 
  protected:
