@@ -78,13 +78,14 @@ bool EntryStream::walk(ReadContext& read, OutputBuffer& out, size_t budget, bool
   uint64_t start = out.end();
   std::unique_ptr<LiveIterator> it = engine_.new_iterator(read, first, end, snapshot_.get());
   selection.reverse ? it->seek_before(at_) : it->seek(at_);
-  for (int entries = 0; count_ < selection.most; selection.reverse ? it->prev() : it->next()) {
+  for (int entries = 0; count_ < selection.most; ++entries) {
+    if (entries > 0) selection.reverse ? it->prev() : it->next();
     if (it->state() == IterState::kEnd) {
       if (counting_) return true;
       read.error = Status::corruption("keyspace: stream {} has fewer entries than its record says",
                                       selection.collection);
     }
-    if (!it->valid() || entries++ == kEntriesPerStep || out.end() - start >= budget || !long_key_.empty()) {
+    if (!it->valid() || entries == kEntriesPerStep || out.end() - start >= budget || !long_key_.empty()) {
       return false;
     }
     if (!counting_ && !append_entry(it->key(), it->value(), out)) {

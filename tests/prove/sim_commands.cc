@@ -23,8 +23,12 @@ std::string Draw::set_key() {
   return random.one_in(40) ? key() : fmt::format("set:{}", random.below(1 + options.keys / 12));
 }
 
+std::string Draw::stream_key() {
+  return random.one_in(40) ? key() : fmt::format("stream:{}", random.below(1 + options.keys / 20));
+}
+
 std::string Draw::any_key() {
-  switch (random.below(8)) {
+  switch (random.below(9)) {
     case 0:
       return hash_key();
     case 1:
@@ -33,6 +37,8 @@ std::string Draw::any_key() {
       return list_key();
     case 3:
       return zset_key();
+    case 4:
+      return stream_key();
     default:
       return key();
   }
@@ -125,6 +131,7 @@ const std::vector<CommandRow>& all_commands() {
     add_list_rows(&all);
     add_sorted_set_rows(&all);
     add_sorted_set_range_rows(&all);
+    add_stream_rows(&all);
     add_key_rows(&all);
     add_scan_rows(&all);
     add_connection_rows(&all);
@@ -154,8 +161,8 @@ Arguments draw_member_scan(Draw& draw, const char* name, const std::string& key)
 bool may_be_queued(const CommandRow& row) {
   std::string_view family = row.family;
   return family == "strings" || family == "hashes" || family == "sets" || family == "lists" ||
-         family == "sorted-sets" || family == "blocking" || family == "keys" || family == "scan" ||
-         family == "databases";
+         family == "sorted-sets" || family == "streams" || family == "blocking" || family == "keys" ||
+         family == "scan" || family == "databases";
 }
 
 bool parse_number(std::string_view text, int64_t* value) {

@@ -40,6 +40,7 @@ class Draw {
   std::string set_key();
   std::string list_key();
   std::string zset_key();
+  std::string stream_key();
   std::string lex_key();                     // a sorted set of which all scores are 0; never moved about
   std::string sum_key();                     // where sums are stored; never a source of others
   std::string any_key();                     // of any kind that may change places
@@ -85,6 +86,7 @@ void add_set_rows(std::vector<CommandRow>* rows);
 void add_list_rows(std::vector<CommandRow>* rows);
 void add_sorted_set_rows(std::vector<CommandRow>* rows);
 void add_sorted_set_range_rows(std::vector<CommandRow>* rows);
+void add_stream_rows(std::vector<CommandRow>* rows);
 void add_transaction_rows(std::vector<CommandRow>* rows);
 void add_key_rows(std::vector<CommandRow>* rows);
 void add_scan_rows(std::vector<CommandRow>* rows);

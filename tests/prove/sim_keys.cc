@@ -31,7 +31,7 @@ void run_exists(ModelRun& run) {
 }
 
 void run_type(ModelRun& run) {
-  static constexpr const char* kNames[] = {"string", "hash", "set", "list", "zset"};
+  static constexpr const char* kNames[] = {"string", "hash", "set", "list", "zset", "stream"};
   const Slot* slot = run.find(run.args[1]);
   run.simple(slot ? kNames[static_cast<size_t>(slot->type)] : "none");
 }

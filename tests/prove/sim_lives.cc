@@ -205,6 +205,8 @@ void World::ask_whole(const std::string& key, const Slot& slot) {
     case Slot::Type::kList:
       ask({"LLEN", key});
       return ask({"LRANGE", key, "0", "-1"});
+    case Slot::Type::kStream:
+      return ask({"XRANGE", key, "-", "+"});
     case Slot::Type::kSortedSet:
       break;
   }

@@ -20,22 +20,23 @@ namespace varve::prove {
 
 // One key. A key that is gone keeps its slot, for `batch`.
 struct Slot {
-  enum class Type : uint8_t { kString, kHash, kSet, kList, kSortedSet };
+  enum class Type : uint8_t { kString, kHash, kSet, kList, kSortedSet, kStream };
 
   bool there = false;
   Type type = Type::kString;
   int64_t expire_ms = 0;                       // 0: never
   uint64_t batch = 0;                          // changed it last
   uint64_t born = 0;                           // made it exist; 0 while it does not
-  std::string value;                           // of a string
-  std::map<std::string, std::string> members;  // of a hash, with their values; of a set
+  std::string value;                           // of a string; of a stream its last id
+  std::map<std::string, std::string> members;  // of a hash, with their values; of a set; entries
   std::vector<std::string> elements = {};      // of a list
   std::map<std::string, double> scores = {};   // of a sorted set
 
   bool live(int64_t now_ms) const { return there && (expire_ms == 0 || expire_ms > now_ms); }
-  // A collection of nothing: such a key does not exist.
+  // A collection of nothing: such a key does not exist, but for streams.
   bool hollow() const {
-    return type != Type::kString && members.empty() && elements.empty() && scores.empty();
+    return type != Type::kString && type != Type::kStream && members.empty() && elements.empty() &&
+           scores.empty();
   }
 };
 

@@ -7,7 +7,7 @@ constexpr const char* kFeatures[] = {
     "expiry",    "multi-key", "numbers",     "ranges",      "databases",   "flush",  "scan",
     "hello",     "large",     "huge",        "maintenance", "checkpoints", "errors", "short-space",
     "power-cut", "kill",      "shutdown",    "settings",    "limits",      "inline", "hashes",
-    "sets",      "lists",     "sorted-sets", "blocking",    "multi"};
+    "sets",      "lists",     "sorted-sets", "blocking",    "multi",       "streams"};
 
 uint64_t pick(Random& random, std::initializer_list<uint64_t> choices) {
   return *(choices.begin() + random.below(choices.size()));

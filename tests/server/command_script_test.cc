@@ -560,8 +560,9 @@ int main(int argc, char** argv) {
   }
   const char* rewrite_text = std::getenv("VARVE_REWRITE");
   bool rewrite = rewrite_text != nullptr && *rewrite_text != '\0';
-  const std::vector<std::string> data = {"bits.txt", "geo.txt",   "hashes.txt", "hyperloglogs.txt",
-                                         "keys.txt", "lists.txt", "sets.txt",   "strings.txt"};
+  const std::vector<std::string> data = {"bits.txt",    "geo.txt",    "hashes.txt", "hyperloglogs.txt",
+                                         "keys.txt",    "lists.txt",  "sets.txt",   "sort.txt",
+                                         "streams.txt", "strings.txt"};
   if (port != 0) {
     auto connect = [&](const Way&) { return std::make_unique<SocketTarget>(host, port); };
     std::vector<Way> ways = {{"a real server", {}}, {"a real server, inside MULTI", {}, 7, data}};

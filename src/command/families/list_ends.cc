@@ -137,13 +137,17 @@ bool parse_multi_pop(CommandContext& context, size_t at, MultiPop* pop) {
   size_t next = pop->first_key + pop->keys;
   if (!end_argument(context, args[next], &pop->end)) return false;
   if (args.size() == next + 1) return true;
-  if (args.size() != next + 3 || !equals_ignoring_case(args[next + 1], "count")) {
+  if (args.size() < next + 3 || !equals_ignoring_case(args[next + 1], "count")) {
     context.reply.error(errors::kSyntax);
     return false;
   }
   int64_t count = 0;
   if (!parse_integer(args[next + 2], &count) || count <= 0) {
     context.reply.error(errors::kZeroCount);
+    return false;
+  }
+  if (args.size() > next + 3) {
+    context.reply.error(errors::kSyntax);
     return false;
   }
   pop->count = static_cast<uint64_t>(count);

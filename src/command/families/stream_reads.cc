@@ -344,8 +344,8 @@ void run_xread(CommandContext& context) {
     std::string_view key = context.args[options.first_key + i];
     Waited waited = {behind[i]};
     Entry entry;
-    find_for_reading(context, key, &entry);
-    if (entry.exists) {
+    // Another type was replied already, unless a block was missing there.
+    if (find_for_reading(context, key, &entry) && entry.record.type == ValueType::kStream) {
       auto stream = open_stream(context, key, entry);
       waited.collection = entry.record.collection;
       waited.added = stream->entries_added();
@@ -356,9 +356,10 @@ void run_xread(CommandContext& context) {
     }
     keep_waited(waited, &kept);
   }
+  if (context.tx.read().faulted()) return;  // which streams have something is not known
   if (!ranges.empty()) return reply_reads(context, ranges);
   if (!options.blocks || !context.may_block()) return context.reply.null_array();
-  if (!context.tx.read().faulted()) context.invocation.kept = std::move(kept);
+  context.invocation.kept = std::move(kept);
   wait();
 }
 
@@ -390,6 +391,7 @@ void run_xinfo_stream(CommandContext& context) {
     reply_edge(context, *stream, "first-entry", true);
     return reply_edge(context, *stream, "last-entry", false);
   }
+  if (context.tx.read().faulted()) return;  // what a stream of entries would not look at again
   reply.bulk("entries");
   OutputBuffer behind;
   Reply groups(behind, reply.protocol());
