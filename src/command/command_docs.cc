@@ -104,16 +104,18 @@ const CommandDocs kDocs[] = {
     {"unlink", kKeys},
 
     {"sort",
-     "key:key0 BY=pattern:pattern? LIMIT=offset_count{offset:integer count:integer}? GET=pattern:pattern?*+ "
+     "key:key0 BY=pattern:pattern1? LIMIT=offset_count{offset:integer count:integer}? "
+     "GET=pattern:pattern1?*+ "
      "order(ASC|DESC)? ALPHA=sorting:pure-token? STORE=destination:key2?"},
     {"sort_ro",
-     "key:key0 BY=pattern:pattern? LIMIT=offset_count{offset:integer count:integer}? GET=pattern:pattern?*+ "
+     "key:key0 BY=pattern:pattern1? LIMIT=offset_count{offset:integer count:integer}? "
+     "GET=pattern:pattern1?*+ "
      "order(ASC|DESC)? ALPHA=sorting:pure-token?"},
 
     // --- streams ---
     {"xadd",
-     "key:key0 NOMKSTREAM? trim{strategy(MAXLEN|MINID) "
-     "operator('='=equal:pure-token|'~'=approximately:pure-token)? threshold LIMIT=count:integer?}? "
+     "key:key0 NOMKSTREAM?@6.2.0 trim{strategy(MAXLEN|MINID@6.2.0) "
+     "operator('='=equal:pure-token|'~'=approximately:pure-token)? threshold LIMIT=count:integer?@6.2.0}? "
      "id_or_auto('*'=auto_id:pure-token|id) field_value{field value}*",
      "UPDATE instead of INSERT because of the optional trimming feature"},
     {"xdel", "key:key0 id*"},
@@ -124,10 +126,12 @@ const CommandDocs kDocs[] = {
     {"xrange", "key:key0 start end COUNT=count:integer?"},
     {"xread", "COUNT=count:integer? BLOCK=milliseconds:integer? STREAMS=streams{key:key0* id*}"},
     {"xrevrange", "key:key0 end start COUNT=count:integer?"},
-    {"xsetid", "key:key0 last-id ENTRIESADDED=entries_added:integer? MAXDELETEDID=max_deleted_entry_id?"},
+    {"xsetid",
+     "key:key0 last-id ENTRIESADDED=entries_added:integer?@7.0.0 MAXDELETEDID=max_deleted_entry_id?@7.0.0"},
     {"xtrim",
-     "key:key0 trim{strategy(MAXLEN|MINID) operator('='=equal:pure-token|'~'=approximately:pure-token)? "
-     "threshold LIMIT=count:integer?}"},
+     "key:key0 trim{strategy(MAXLEN|MINID@6.2.0) "
+     "operator('='=equal:pure-token|'~'=approximately:pure-token)? "
+     "threshold LIMIT=count:integer?@6.2.0}"},
 
     // --- hashes ---
     {"hdel", "key:key0 field*"},
@@ -427,12 +431,11 @@ class SyntaxParser {
   }
 
   static void set_type(std::string type, DocArgument* argument) {
-    if (type.substr(0, 3) == "key") {
-      argument->type = "key";
+    if (type.back() >= '0' && type.back() <= '9') {
       argument->key_spec = type.back() - '0';
-    } else {
-      argument->type = std::move(type);
+      type.pop_back();
     }
+    argument->type = std::move(type);
   }
 
   std::string_view text_;

@@ -97,8 +97,6 @@ inline constexpr const char* kReadNew =
 inline constexpr const char* kNegativeEntriesAdded = "ERR entries_added must be positive";
 inline constexpr const char* kSetIdBelowGiven =
     "ERR The ID specified in XSETID is smaller than the provided max_deleted_entry_id";
-inline constexpr const char* kSetIdBelowDeleted =
-    "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id";
 inline constexpr const char* kSetIdBelowTop =
     "ERR The ID specified in XSETID is smaller than the target stream top item";
 inline constexpr const char* kEntriesAddedBelowLength =

@@ -336,5 +336,40 @@ TEST_CASE("streams against a model") {
   }
 }
 
+// Goal: a long stream is trimmed to a short one in a few records, and both of its ends are right after it.
+// Method: entries enough for many nodes; the trims that find their end from behind and from the front.
+TEST_CASE("a long stream is trimmed") {
+  InProcessServer server({.flush_often = false});
+  constexpr int kEntries = 20'000;
+  auto fill = [&] {
+    server.run(1, {"DEL", "s"});
+    for (int i = 1; i <= kEntries; ++i) {
+      server.run(1, {"XADD", "s", std::to_string(i) + "-0", "field", std::to_string(i)});
+    }
+  };
+  auto first = [&] { return flat(server.run(1, {"XRANGE", "s", "-", "+", "COUNT", "1"}))[0]; };
+  auto records = [&](const Strings& args) {
+    Sequence before = server.engine().last_sequence();
+    std::string reply = server.run(1, args);
+    CHECK(server.engine().last_sequence() - before < 8);
+    return flat(reply)[0];
+  };
+  fill();
+  server.flush();
+  CHECK(records({"XTRIM", "s", "MAXLEN", "150"}) == std::to_string(kEntries - 150));
+  CHECK(first() == "19851-0");
+  CHECK(records({"XTRIM", "s", "MAXLEN", "0"}) == "150");
+  CHECK(flat(server.run(1, {"XRANGE", "s", "-", "+"})).empty());
+  fill();
+  CHECK(records({"XTRIM", "s", "MAXLEN", "15050"}) == "4950");
+  CHECK(first() == "4951-0");
+  CHECK(records({"XTRIM", "s", "MINID", "15000"}) == "10049");
+  CHECK(first() == "15000-0");
+  CHECK(records({"XTRIM", "s", "MAXLEN", "~", "10", "LIMIT", "0"}) == "4901");
+  CHECK(first() == "19901-0");
+  CHECK(records({"XTRIM", "s", "MINID", "~", "30000"}) == "100");
+  CHECK(flat(server.run(1, {"XLEN", "s"}))[0] == "0");
+}
+
 }  // namespace
 }  // namespace varve::test

@@ -167,7 +167,9 @@ void check_argument(const DocArgument& argument) {
   CAPTURE(argument.name);
   CHECK(!argument.type.empty());
   CHECK((argument.type == "oneof" || argument.type == "block") == !argument.parts.empty());
-  CHECK((argument.type == "key") == (argument.key_spec >= 0));
+  // SORT's patterns make keys too.
+  CHECK((argument.type == "key" || argument.type == "pattern") >= (argument.key_spec >= 0));
+  CHECK((argument.type == "key") <= (argument.key_spec >= 0));
   for (const DocArgument& part : argument.parts) check_argument(part);
 }
 

@@ -45,6 +45,10 @@ void ping(CommandContext& context) {
   context.reply.simple("PONG");
 }
 
+void no_cluster(CommandContext& context) {
+  context.reply.error("ERR This instance has cluster support disabled");
+}
+
 void echo(CommandContext& context) {
   context.reply.bulk(context.args[1]);
 }
@@ -173,6 +177,29 @@ void add_connection_commands(CommandTable& table) {
              .group = "connection",
              .summary = "Sends the message back",
              .complexity = "O(1)"});
+  // Of a cluster's clients.
+  struct ClusterRow {
+    const char* name;
+    uint32_t flags;
+    const char* summary;
+  };
+  for (const ClusterRow& row : {
+           ClusterRow{"asking", 0, "Sent by cluster clients after an -ASK redirect"},
+           ClusterRow{"readonly", kCmdLoading | kCmdStale,
+                      "Enables read queries for a connection to a cluster replica node"},
+           ClusterRow{"readwrite", kCmdLoading | kCmdStale,
+                      "Disables read queries for a connection to a cluster replica node"},
+       }) {
+    table.add({.name = row.name,
+               .arity = 1,
+               .flags = row.flags | kCmdFast | kCmdRepeatable,
+               .categories = kFastConnection,
+               .run = no_cluster,
+               .since = "3.0.0",
+               .group = "cluster",
+               .summary = row.summary,
+               .complexity = "O(1)"});
+  }
   table.add({.name = "hello",
              .arity = -1,
              .flags = kAnyTime | kCmdRepeatable,
