@@ -47,4 +47,14 @@ uint64_t random_seed_from_os() {
   return seed;
 }
 
+std::string random_bytes_from_os(size_t n) {
+  std::string bytes(n, '\0');
+  for (size_t at = 0; at < n;) {
+    ssize_t some = getrandom(bytes.data() + at, n - at, 0);
+    VARVE_CHECK(some > 0);
+    at += static_cast<size_t>(some);
+  }
+  return bytes;
+}
+
 }  // namespace varve

@@ -2,7 +2,9 @@
 // server seeds its own from the operating system. xoshiro256** (Blackman and Vigna, 2018).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "base/identity.h"
 
@@ -28,5 +30,7 @@ class Random {
 
 // A seed from the operating system.
 uint64_t random_seed_from_os();
+// Bytes that nobody can guess.
+std::string random_bytes_from_os(size_t n);
 
 }  // namespace varve

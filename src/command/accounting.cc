@@ -30,8 +30,12 @@ std::vector<std::string_view> without_secrets(const Command& command,
     }
   } else if (name == "config|set") {
     for (size_t i = 2; i + 1 < shown.size(); i += 2) {
-      if (equals_ignoring_case(args[i], "requirepass")) shown[i + 1] = kRedacted;
+      for (const char* secret : {"requirepass", "masterauth", "masteruser"}) {
+        if (equals_ignoring_case(args[i], secret)) shown[i + 1] = kRedacted;
+      }
     }
+  } else if (name == "acl|setuser") {
+    for (size_t i = 2; i < shown.size(); ++i) shown[i] = kRedacted;
   }
   return shown;
 }

@@ -12,6 +12,8 @@
 
 namespace varve {
 
+class AclUser;
+
 enum class ReplyMode : uint8_t { kOn, kOff, kSkipNext };
 
 enum Subscription : uint8_t { kChannel, kPattern, kShardChannel };
@@ -22,6 +24,7 @@ struct ClientSettings {
   int protocol = 2;
   uint32_t db = 0;
   bool authenticated = false;
+  std::shared_ptr<AclUser> user;  // null: "default"; told by Acl::user_of()
   std::string name;
   std::string library_name;     // CLIENT SETINFO LIB-NAME
   std::string library_version;  // CLIENT SETINFO LIB-VER

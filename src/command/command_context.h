@@ -23,6 +23,7 @@
 
 namespace varve {
 
+class Acl;
 class BlockedClients;
 class CursorTable;
 class LatencyMonitor;
@@ -38,6 +39,11 @@ struct PublishedMessage {
   bool shard;
 };
 
+// AUTH refused in a run: logged when the run counts.
+struct RefusedLogin {
+  std::string name, command;
+};
+
 // What outlives a run and belongs to all commands.
 struct CommandServices {
   Host& host;
@@ -48,9 +54,11 @@ struct CommandServices {
   PubSub& pubsub;
   Watches& watches;
   BlockedClients& blocked;
+  Acl& acl;
   std::vector<PublishedMessage>& messages;  // of the current run
   // Watched keys that the current run changes without writing them (SWAPDB).
   std::vector<std::pair<uint32_t, std::string>>& touched;
+  std::vector<RefusedLogin>& refused_logins;  // of the current run
   SlowLog& slow_log;
   LatencyMonitor& latency;
   Monitors& monitors;

@@ -323,6 +323,13 @@ const CommandDocs kDocs[] = {
     {"pubsub|shardnumsub", "shardchannel?*"},
 
     // --- server ---
+    {"acl|cat", "categoryname?"},
+    {"acl|deluser", "username*"},
+    {"acl|dryrun", "username command arg?*"},
+    {"acl|genpass", "bits:integer?"},
+    {"acl|getuser", "username"},
+    {"acl|log", "operation(count:integer|RESET)?"},
+    {"acl|setuser", "username rule?*"},
     {"bgsave", "SCHEDULE?@3.2.2"},
     {"cluster|countkeysinslot", "slot:integer"},
     {"cluster|getkeysinslot", "slot:integer count:integer"},

@@ -1,5 +1,6 @@
 #include "command/command_table.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -37,26 +38,26 @@ const char* bit_name(const char* const (&names)[N], uint32_t bit) {
 
 // False when the number of keys is none, or larger than what follows it.
 bool find_counted_keys(const KeySpec& spec, const std::vector<std::string_view>& args,
-                       std::vector<int>* positions) {
+                       std::vector<FoundKey>* keys) {
   auto at = static_cast<size_t>(spec.first);
   int64_t count = 0;
   if (at >= args.size() || !parse_integer(args[at], &count)) return false;
   if (count < 1 || static_cast<uint64_t>(count) > args.size() - at - 1) return false;
-  for (int i = 1; i <= static_cast<int>(count); ++i) positions->push_back(spec.first + i);
+  for (int i = 1; i <= static_cast<int>(count); ++i) keys->push_back({spec.first + i, spec.flags});
   return true;
 }
 
 // The keys behind a word; what is last cannot be it. False when the word must be there and is not.
 bool find_keys_behind(const KeySpec& spec, const std::vector<std::string_view>& args,
-                      std::vector<int>* positions) {
+                      std::vector<FoundKey>* keys) {
   std::string word(spec.keyword);
   for (char& c : word) c = static_cast<char>(c + ('a' - 'A'));
   auto at = static_cast<size_t>(spec.start_from);
   while (at + 1 < args.size() && !equals_ignoring_case(args[at], word)) ++at;
   if (at + 1 >= args.size()) return spec.limit == 0;
-  size_t keys = spec.limit == 0 ? 1 : (args.size() - at - 1) / static_cast<size_t>(spec.limit);
-  for (size_t i = 1; i <= keys; ++i) positions->push_back(static_cast<int>(at + i));
-  return keys > 0;
+  size_t count = spec.limit == 0 ? 1 : (args.size() - at - 1) / static_cast<size_t>(spec.limit);
+  for (size_t i = 1; i <= count; ++i) keys->push_back({static_cast<int>(at + i), spec.flags});
+  return count > 0;
 }
 
 }  // namespace
@@ -77,6 +78,37 @@ void CommandTable::freeze() {
     }
     slots_[slot] = command.get();
   }
+  number_commands();
+}
+
+// By name: descriptions of ACL users list single commands in this order.
+void CommandTable::number_commands() {
+  for (const auto& command : commands_) {
+    by_index_.push_back(command.get());
+    for (Command& sub : command->subcommands) {
+      sub.parent = command.get();
+      by_index_.push_back(&sub);
+    }
+  }
+  std::sort(by_index_.begin(), by_index_.end(),
+            [](const Command* a, const Command* b) { return a->full_name < b->full_name; });
+  VARVE_CHECK(by_index_.size() <= kCommandsMax - kAclCategories - 1);
+  for (const auto& command : commands_) {
+    for (Command& sub : command->subcommands) sub.index = index_of(sub);
+    command->index = index_of(*command);
+  }
+  for (const Command* command : by_index_) {
+    for (uint32_t number = 0; number < kAclCategories; ++number) {
+      if ((command->categories >> number & 1) != 0) in_category_[number].set(command->index);
+    }
+  }
+}
+
+uint32_t CommandTable::index_of(const Command& command) const {
+  auto found =
+      std::lower_bound(by_index_.begin(), by_index_.end(), &command,
+                       [](const Command* a, const Command* b) { return a->full_name < b->full_name; });
+  return static_cast<uint32_t>(found - by_index_.begin());
 }
 
 const Command* CommandTable::find(std::string_view name) const {
@@ -111,23 +143,38 @@ void CommandTable::reset_stats() {
   }
 }
 
-bool find_key_positions(const Command& command, const std::vector<std::string_view>& args,
-                        std::vector<int>* positions) {
+bool has_keys(const Command& command) {
+  if (command.find_keys != nullptr) return true;
+  for (const KeySpec& spec : command.keys) {
+    if ((spec.flags & kKeyNotKey) == 0) return true;
+  }
+  return false;
+}
+
+bool find_keys(const Command& command, const std::vector<std::string_view>& args,
+               std::vector<FoundKey>* keys) {
   if (!command.arity_fits(args.size())) return false;
   if (command.find_keys != nullptr) {
-    command.find_keys(args, positions);
+    command.find_keys(args, keys);
     return true;
   }
   int argc = static_cast<int>(args.size());
+  size_t before = keys->size();
   for (const KeySpec& spec : command.keys) {
-    if (spec.keyword != nullptr && !find_keys_behind(spec, args, positions)) return false;
+    if ((spec.flags & kKeyNotKey) != 0) continue;
+    if (spec.keyword != nullptr && !find_keys_behind(spec, args, keys)) {
+      keys->resize(before);
+      return false;
+    }
     if (spec.first == 0) continue;
     if (spec.counted) {
-      if (!find_counted_keys(spec, args, positions)) return false;
-      continue;
+      if (find_counted_keys(spec, args, keys)) continue;
+      keys->resize(before);
+      return false;
     }
     int last = spec.last < 0 ? argc + spec.last : spec.last;
-    for (int i = spec.first; i <= last && i<argc; i += spec.step> 0 ? spec.step : 1) positions->push_back(i);
+    int step = std::max(spec.step, 1);
+    for (int i = spec.first; i <= last && i < argc; i += step) keys->push_back({i, spec.flags});
   }
   return true;
 }
@@ -179,6 +226,7 @@ void build_command_table(CommandTable& table, void (*add_more)(CommandTable&)) {
   add_pubsub_commands(table);
   add_observation_commands(table);
   add_memory_commands(table);
+  add_acl_commands(table);
   if (add_more != nullptr) add_more(table);
   table.freeze();
 }

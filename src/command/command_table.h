@@ -5,6 +5,8 @@
 // Lookup takes no allocation: the name is lowered into a small buffer and searched in an open hash table.
 #pragma once
 
+#include <array>
+#include <bitset>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -105,15 +107,34 @@ struct KeySpec {
   bool counted = false;
   const char* keyword = nullptr;  // in capitals; searched from argument start_from on
   int start_from = 0;
-  // Of a keyword. 0: one key stands behind it, which may be missing; n: the first n-th part of what follows is
-  // keys, and it must be there.
+  // Of a keyword. 0: one key stands behind it, which may be missing; n: the first n-th part of what follows
+  // is keys, and it must be there.
   int limit = 0;
   const char* note = nullptr;  // instead of the command's own (command_docs.h)
 };
 
+// A key among the arguments, and what the command does with it (KeyFlag).
+struct FoundKey {
+  int position;
+  uint32_t flags;
+};
+
+// Which arguments are names of channels that the command listens to or sends to, for ACL.
+enum class ChannelArguments : uint8_t {
+  kNone,
+  kFirst,
+  kAll,
+  kAllPatterns,  // glob patterns: only a rule of the same words allows them
+};
+
 using CommandFunction = void (*)(CommandContext& context);
-// For commands whose keys cannot be told by positions: appends the indexes of the keys.
-using KeysFunction = void (*)(const std::vector<std::string_view>& args, std::vector<int>* positions);
+// For commands whose keys, or what is done with them, cannot be told by positions: appends the keys.
+using KeysFunction = void (*)(const std::vector<std::string_view>& args, std::vector<FoundKey>* keys);
+
+// A set of commands by their index.
+inline constexpr size_t kCommandsMax = 1024;
+using CommandBits = std::bitset<kCommandsMax>;
+inline constexpr uint32_t kAclCategories = 21;
 
 struct CommandStats {
   uint64_t calls = 0;
@@ -142,9 +163,12 @@ struct Command {
   std::vector<const char*> tips;
   // Added bytes, beyond those of the arguments, that a run may write: for admission.
   uint32_t extra_write_bytes = 0;
+  ChannelArguments channels = ChannelArguments::kNone;
 
   // Filled in by the table.
   std::string full_name;
+  uint32_t index = 0;               // among all commands and subcommands, by name
+  const Command* parent = nullptr;  // of a subcommand
   mutable CommandStats stats;
 
   bool arity_fits(size_t argc) const {
@@ -154,7 +178,8 @@ struct Command {
 
 class CommandTable {
  public:
-  // Rows must have distinct names. Call freeze() after the last one.
+  // Rows must have distinct names. Call freeze() after the last one; from then on it does not change, but for
+  // the statistics, and may be read on any thread.
   void add(Command command);
   void freeze();
 
@@ -162,19 +187,34 @@ class CommandTable {
   const Command* find(std::string_view name) const;
   // The subcommand of a container, by any case; null when unknown.
   static const Command* find_subcommand(const Command& container, std::string_view name);
-  // The command, or of a container the subcommand, that "get" or "config|get" names; null when unknown.
+  // The command, or of a container the subcommand, that "get" or "config|get" names, by any case; null when
+  // unknown.
   const Command* find_by_full_name(std::string_view name) const;
+  // All commands and subcommands, by index.
+  const std::vector<const Command*>& by_index() const { return by_index_; }
+  // The commands that carry the category of this bit number.
+  const CommandBits& in_category(uint32_t number) const { return in_category_[number]; }
   const std::vector<std::unique_ptr<Command>>& commands() const { return commands_; }
   void reset_stats();
 
  private:
+  void number_commands();
+  uint32_t index_of(const Command& command) const;
+
   std::vector<std::unique_ptr<Command>> commands_;
   std::vector<const Command*> slots_;  // open addressing, a power of two, at most half full
+  std::vector<const Command*> by_index_;
+  std::array<CommandBits, kAclCategories> in_category_;
 };
 
-// The positions of a command's keys. False: the arguments do not fit the command ("Invalid arguments ...").
-bool find_key_positions(const Command& command, const std::vector<std::string_view>& args,
-                        std::vector<int>* positions);
+// The keys among a command's arguments, and what it does with each: what ACL, COMMAND GETKEYS and execution
+// go by. Channels of shards, which have places in the cluster as keys have, are none. Appends to *keys; does
+// not allocate when that has room. False: the arguments do not fit the command ("Invalid arguments ...");
+// then it touches no key.
+bool find_keys(const Command& command, const std::vector<std::string_view>& args,
+               std::vector<FoundKey>* keys);
+// Whether it can have keys at all.
+bool has_keys(const Command& command);
 
 const char* command_flag_name(uint32_t flag);      // one bit -> "denyoom"; null for those not shown
 const char* acl_category_name(uint32_t category);  // one bit -> "keyspace"
@@ -202,6 +242,7 @@ void add_sorted_set_range_commands(CommandTable& table);  // both by add_sorted_
 void add_sorted_set_algebra_commands(CommandTable& table);
 void add_connection_commands(CommandTable& table);
 void add_client_commands(CommandTable& table);
+void add_acl_commands(CommandTable& table);
 void add_admin_commands(CommandTable& table);
 void add_introspection_commands(CommandTable& table);
 void add_transaction_commands(CommandTable& table);

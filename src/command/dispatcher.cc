@@ -74,17 +74,18 @@ const Command* Dispatcher::Impl::look_up(const std::vector<std::string_view>& ar
 }
 
 // Redis's checks in Redis's order. False: *error.
-bool Dispatcher::Impl::check(const Command& command, const ClientState& client,
-                             const std::vector<std::string_view>& args, std::string* error) const {
+bool Dispatcher::Impl::check(const Command& command, ClientState& client,
+                             const std::vector<std::string_view>& args, std::string* error) {
   auto refuse_with = [error](std::string_view text) {
     *error = text;
     return false;
   };
-  if ((command.flags & kCmdNoAuth) == 0 && !client.authenticated && !services_.host.password().empty() &&
+  if ((command.flags & kCmdNoAuth) == 0 && !client.authenticated && acl_.needs_auth() &&
       !(planted(Plant::forget_auth) && (command.flags & kCmdReadOnly) != 0)) {
     return refuse_with(errors::kNoAuth);
   }
   if (client.multi && (command.flags & kCmdNoMulti) != 0) return refuse_with(errors::kNotInMulti);
+  if (!acl_.user_of(client).all_powerful() && !permitted(command, client, args, error)) return false;
   if (client.is_subscriber() && client.protocol == 2 && (command.flags & kCmdWhileSubscribed) == 0) {
     *error = fmt::format(errors::kOnlySubscribing, command.full_name);
     return false;
@@ -98,10 +99,11 @@ bool Dispatcher::Impl::check(const Command& command, const ClientState& client,
   bool long_argument = false;
   for (std::string_view arg : args) long_argument |= arg.size() > kMaxKeySize;
   if (long_argument) {
-    std::vector<int> positions;
-    find_key_positions(command, args, &positions);
-    for (int i : positions) {
-      if (args[static_cast<size_t>(i)].size() > kMaxKeySize) return refuse_with(errors::kKeyTooLong);
+    std::vector<FoundKey> keys;
+    find_keys(command, args, &keys);
+    for (const FoundKey& key : keys) {
+      if (args[static_cast<size_t>(key.position)].size() > kMaxKeySize)
+        return refuse_with(errors::kKeyTooLong);
     }
   }
   return true;
@@ -226,6 +228,8 @@ RunResult Dispatcher::Impl::run_admitted(const Command& command, const Need& nee
     invocation.gate = 0;
     invocation.spent_us += usec_since(started_us);
     invocation.stream.reset();
+    refused_.clear();
+    refused_logins_.clear();
     if (exec.ran) static_cast<ClientSettings&>(client) = exec.before;
   };
 
@@ -269,6 +273,8 @@ RunResult Dispatcher::Impl::run_admitted(const Command& command, const Need& nee
     count_time(command, client, invocation.args, invocation.run_us);
   else
     invocation.spent_us = invocation.run_us;
+  if (!refused_.empty() || !refused_logins_.empty())
+    log_refusals(client, is_exec ? AclContext::kMulti : AclContext::kTopLevel);
   if (!monitors_.empty()) show(command, client, invocation);
   end_reply(client, invocation, out, start, &result);
   if (result != RunResult::kDone) invocation.own_args();
@@ -374,18 +380,18 @@ size_t Dispatcher::Impl::probe(const ClientState& client, const std::vector<std:
   const Command* command = table_.find(args[0]);
   if (command == nullptr || (command->flags & (kCmdWrite | kCmdReadOnly)) == 0) return 0;
   if ((command->flags & kCmdBlindWrite) != 0) return 0;
-  std::vector<int> positions;
-  if (!find_key_positions(*command, args, &positions)) return 0;
+  std::vector<FoundKey> keys;
+  if (!find_keys(*command, args, &keys)) return 0;
   Status error = read.error;
   Sequence seen = read.seen;
   probe_tx_.begin(&read, services_.clock.now_ms());
   DatabaseId database = keyspace_.database(client.db);
   std::string scratch;
   size_t looked = 0;
-  for (int i : positions) {
+  for (const FoundKey& found : keys) {
     if (looked >= keys_max || read.misses.size() >= kProbedMisses) break;
     ++looked;
-    std::string_view key = args[static_cast<size_t>(i)];
+    std::string_view key = args[static_cast<size_t>(found.position)];
     Entry entry;
     if (key.size() > kMaxKeySize || !probe_tx_.find(database, key, &entry)) continue;
     const Record& record = entry.record;
@@ -396,7 +402,7 @@ size_t Dispatcher::Impl::probe(const ClientState& client, const std::vector<std:
     if (record.encoding == Encoding::kElements &&
         (record.type == ValueType::kHash || record.type == ValueType::kSet ||
          record.type == ValueType::kSortedSet)) {
-      probe_members(*command, args, i, record.collection, read);
+      probe_members(*command, args, found.position, record.collection, read);
     }
   }
   probe_tx_.end();
@@ -450,12 +456,14 @@ Dispatcher::Impl::Impl(Host& host, Clock& clock, uint64_t seed, void (*add_comma
       watches_(host),
       blocked_(host),
       limits_(host.observation()),
-      services_{host,     clock,     table_,   cursors_,  keyspace_, pubsub_,  watches_,
-                blocked_, messages_, touched_, slow_log_, latency_,  monitors_},
+      acl_(host, pubsub_, table_),
+      services_{host, clock,     table_,   cursors_,        keyspace_, pubsub_,  watches_, blocked_,
+                acl_, messages_, touched_, refused_logins_, slow_log_, latency_, monitors_},
       tx_(keyspace_),
       probe_tx_(keyspace_),
       expiry_(keyspace_) {
   build_command_table(table_, add_commands);
+  acl_.follow_password(host.password());
   keyspace_.set_observer(this);
 }
 
@@ -486,6 +494,9 @@ void Dispatcher::client_gone(uint64_t id) {
 }
 size_t Dispatcher::blocked_clients() const {
   return impl_->blocked_.count();
+}
+Acl& Dispatcher::acl() {
+  return impl_->acl_;
 }
 PubSubCounts Dispatcher::pubsub_counts() const {
   const PubSub& pubsub = impl_->pubsub_;
@@ -528,8 +539,8 @@ void Dispatcher::reset_stats() {
   impl_->reset_stats();
 }
 size_t Dispatcher::memory_used() const {
-  return impl_->cursors_.memory_used() + impl_->tx_.memory_used() + impl_->probe_tx_.memory_used() +
-         impl_->expiry_.memory_used() + impl_->slow_log_.memory_used();
+  return impl_->acl_.memory_used() + impl_->cursors_.memory_used() + impl_->tx_.memory_used() +
+         impl_->probe_tx_.memory_used() + impl_->expiry_.memory_used() + impl_->slow_log_.memory_used();
 }
 
 }  // namespace varve

@@ -49,6 +49,7 @@ class ReplyStream {
   virtual Sequence gate() const = 0;
 };
 
+class Acl;
 class CommandTable;
 
 // What a blocking command waits for.
@@ -136,6 +137,7 @@ class Dispatcher {
   // Called about every 100 ms: active expiry, cursors, whatever is due. Bounded work.
   void tick();
 
+  Acl& acl();
   // For INFO: clients that wait for keys or for the end of a pause; what is subscribed to.
   size_t blocked_clients() const;
   PubSubCounts pubsub_counts() const;

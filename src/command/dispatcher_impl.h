@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "command/acl.h"
 #include "command/blocked_clients.h"
 #include "command/command_context.h"
 #include "command/command_table.h"
@@ -65,6 +66,7 @@ class Dispatcher::Impl final : private CommitObserver {
   LatencyMonitor latency_;
   const ObservationLimits& limits_;  // the host's: they change in place
   Monitors monitors_;
+  Acl acl_;
   CommandServices services_;
   Transaction tx_;
   Transaction probe_tx_;
@@ -101,8 +103,8 @@ class Dispatcher::Impl final : private CommitObserver {
   struct ExecTail;
 
   const Command* look_up(const std::vector<std::string_view>& args, std::string* error) const;
-  bool check(const Command& command, const ClientState& client, const std::vector<std::string_view>& args,
-             std::string* error) const;
+  bool check(const Command& command, ClientState& client, const std::vector<std::string_view>& args,
+             std::string* error);
   RunResult refuse(const Command* command, ClientState& client, std::string_view error, OutputBuffer& out);
   RunResult reject(const Command* command, ClientState& client, const Invocation& invocation,
                    std::string_view error, OutputBuffer& out);
@@ -144,6 +146,15 @@ class Dispatcher::Impl final : private CommitObserver {
                       uint64_t client) const;
   uint32_t event_classes() const;
 
+  // access.cc
+  bool permitted(const Command& command, ClientState& client, const std::vector<std::string_view>& args,
+                 std::string* error);
+  bool permitted_in_exec(const QueuedCommand& queued, const ClientState& client, Reply& reply);
+  AclLogEntry refusal(AclVerdict verdict, const Command& command, const ClientState& client,
+                      const std::vector<std::string_view>& args, int position) const;
+  void log_refusals(const ClientState& client, AclContext context);
+  void log_refusal(const ClientState& client, AclContext context, AclLogEntry entry);
+
   static RunResult wait(Invocation& invocation);
   RunResult give_up(const Command& command, ClientState& client, const Invocation& invocation,
                     OutputBuffer& out);
@@ -160,6 +171,9 @@ class Dispatcher::Impl final : private CommitObserver {
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // for calls from Host::after_ms
   bool expiry_scheduled_ = false;
   std::vector<PublishedMessage> messages_;
+  // What ACL refused in the current run, of EXEC's commands and of AUTH; empty between runs.
+  std::vector<AclLogEntry> refused_;
+  std::vector<RefusedLogin> refused_logins_;
   std::vector<std::pair<uint32_t, std::string>>
       touched_;  // watched keys that the current run changes by SWAPDB
 };

@@ -120,10 +120,10 @@ bool Dispatcher::Impl::may_change(const Command& command, const ClientState& cli
 bool Dispatcher::Impl::key_in_service(const Command& command, const std::vector<std::string_view>& args,
                                       uint32_t database, uint64_t client) const {
   if ((command.flags & (kCmdWrite | kCmdReadOnly)) == 0) return false;
-  std::vector<int> positions;
-  find_key_positions(command, args, &positions);
-  return std::any_of(positions.begin(), positions.end(), [&](int i) {
-    return blocked_.in_service(database, args[static_cast<size_t>(i)], client);
+  std::vector<FoundKey> keys;
+  find_keys(command, args, &keys);
+  return std::any_of(keys.begin(), keys.end(), [&](const FoundKey& key) {
+    return blocked_.in_service(database, args[static_cast<size_t>(key.position)], client);
   });
 }
 

@@ -117,6 +117,16 @@ inline constexpr const char* kNoLfu =
 inline constexpr const char* kNoAuth = "NOAUTH Authentication required.";
 inline constexpr const char* kNoProto = "NOPROTO unsupported protocol version";
 inline constexpr const char* kWrongPass = "WRONGPASS invalid username-password pair or user is disabled.";
+// With the command's full name.
+inline constexpr const char* kNoPermissionCommand =
+    "NOPERM this user has no permissions to run the '{}' command";
+inline constexpr const char* kNoPermissionKey =
+    "NOPERM this user has no permissions to access one of the keys used as arguments";
+inline constexpr const char* kNoPermissionChannel =
+    "NOPERM this user has no permissions to access one of the channels used as arguments";
+inline constexpr const char* kNoPermissionAnyMore =
+    "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This "
+    "command is no longer allowed for the following reason: {}";
 inline constexpr const char* kLoading = "LOADING Redis is loading the dataset in memory";
 inline constexpr const char* kNoSpace =
     "MISCONF varve has no room left on disk for its log: writes that add data are refused until there is "
@@ -165,6 +175,10 @@ inline constexpr const char* kMoveTooLong =
     "ERR the change would move more than 64 MiB of the list at once, varve's limit";
 inline constexpr const char* kBitopTooLong =
     "ERR the result would be longer than 64 MiB, what varve's BITOP writes at once";
+inline constexpr const char* kSortByDenied =
+    "ERR BY option of SORT denied due to insufficient ACL permissions.";
+inline constexpr const char* kSortGetDenied =
+    "ERR GET option of SORT denied due to insufficient ACL permissions.";
 inline constexpr const char* kSortTooLong =
     "ERR SORT would gather more than 64 MiB at once, varve's limit; with BY nosort and LIMIT it gathers only "
     "what it replies";

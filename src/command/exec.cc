@@ -86,6 +86,7 @@ void Dispatcher::Impl::run_exec(CommandContext& context, Exec* exec) {
       tx_.begin(&read, context.now_ms());
     }
     context.invocation.seed = seeds.next();
+    if (!permitted_in_exec(queued, client, context.reply)) continue;
     if ((queued.command->flags & (kCmdWrite | kCmdReadOnly | kCmdRepeatable)) != 0) {
       run_queued(context, queued, exec);
     } else {
@@ -181,6 +182,12 @@ bool Dispatcher::Impl::run_tail(const std::shared_ptr<ExecTail>& tail) {
         out.append(tail->collected.unsent(tail->collected.end()));
       });
     };
+    // Those before it may have changed what its client may do.
+    Reply refusal(tail->collected, client->protocol);
+    if (!permitted_in_exec(late.command, *client, refusal)) {
+      log_refusals(*client, AclContext::kMulti);
+      continue;
+    }
     int64_t started_us = services_.clock.monotonic_us();
     Transaction tx(keyspace_);
     tx.begin(&invocation.read, invocation.now_ms);

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/random.h"
 #include "base/status.h"
 #include "command/client_state.h"
 #include "command/observation.h"
@@ -57,6 +58,28 @@ class Host {
   }
   // Replies that are not streamed are at most about this long, so that one client's memory bears them.
   virtual uint64_t max_reply() const { return 64 << 20; }
+
+  // --- users ---
+  // acl-pubsub-default: new users may hear all channels.
+  virtual bool new_users_hear_all() const { return false; }
+  virtual uint64_t acl_log_max() const { return 128; }
+  // aclfile; empty: none.
+  virtual const std::string& acl_file() const {
+    static const std::string none;
+    return none;
+  }
+  // Reads the ACL file and has `use` look at it, both off the loop; then `done`, on the loop.
+  virtual void read_acl_file(std::function<void(const Result<std::string>& text)> use,
+                             std::function<void()> done) {
+    use(Status::invalid_argument("there is no ACL file"));
+    done();
+  }
+  // Replaces the ACL file, off the loop: it holds the old text or the new one whatever happens.
+  virtual void write_acl_file(std::string, std::function<void(Status)> done) { done(Status()); }
+  // What clients must do to authenticate has changed, perhaps.
+  virtual void access_changed() {}
+  // Bytes that nobody can guess: passwords to be.
+  virtual std::string secret_bytes(size_t n) { return random_bytes_from_os(n); }
 
   // --- clients ---
   virtual std::vector<const ClientState*> clients() = 0;  // by id; with the byte counts brought up to date

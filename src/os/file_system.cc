@@ -1,7 +1,16 @@
 #include "os/file_system.h"
+
+#include <algorithm>
+
 #include "base/plant.h"
 
 namespace varve {
+
+std::pair<std::string, std::string> split_path(const std::string& path) {
+  size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return {".", path};
+  return {path.substr(0, std::max<size_t>(slash, 1)), path.substr(slash + 1)};
+}
 
 std::string join_path(std::string_view dir, std::string_view name) {
   std::string path(dir);

@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/buffer.h"
@@ -89,5 +90,7 @@ class FileSystem {
 FileSystem& posix_file_system();
 
 std::string join_path(std::string_view dir, std::string_view name);
+// The directory ("." if none is named) and the name in it.
+std::pair<std::string, std::string> split_path(const std::string& path);
 
 }  // namespace varve

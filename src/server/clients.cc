@@ -63,7 +63,7 @@ Connection* Clients::add(std::unique_ptr<Transport> transport, Peer peer) {
     refuse(std::move(transport), "-ERR max number of clients reached\r\n");
     return nullptr;
   }
-  if (limits_.protected_mode && !limits_.password && !peer.unix_socket && !peer.loopback) {
+  if (limits_.protected_mode && !peer.unix_socket && !peer.loopback) {
     ++stats_.denied;
     refuse(std::move(transport), kProtectedModeError);
     return nullptr;

@@ -36,9 +36,9 @@ struct ClientLimits {
   int64_t handshake_timeout_s = 60;
   int64_t request_timeout_s = 3600;
   int64_t stream_timeout_s = 60;
-  bool time_turns = false;  // somebody asks for turn_us()
-  bool password = false;    // clients must authenticate
-  bool protected_mode = true;
+  bool time_turns = false;     // somebody asks for turn_us()
+  bool password = false;       // clients must authenticate
+  bool protected_mode = true;  // clients of this machine only
 };
 
 // The other end of a new connection.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "command/acl.h"
 #include "command/glob.h"
 #include "server/config_settings.h"
 #include "server/config_text.h"
@@ -29,11 +30,32 @@ void for_each_line(std::string_view text, Visit visit) {
   }
 }
 
-// What a line of a file sets: null when it is empty or a comment.
+// What a line of a file sets; nothing when it is empty or a comment.
 struct Line {
   const Setting* setting = nullptr;
+  bool user = false;               // "user NAME RULE ...": one of many
   std::vector<std::string> words;  // behind the name
 };
+
+// The commands that rules of users may name.
+const CommandTable& known_commands() {
+  static const std::unique_ptr<CommandTable> table = [] {
+    auto commands = std::make_unique<CommandTable>();
+    build_command_table(*commands);
+    return commands;
+  }();
+  return *table;
+}
+
+std::string user_line(const std::vector<std::string>& words) {
+  std::string line = "user";
+  for (const std::string& word : words) {
+    // A # begins a comment only at the start of a line.
+    bool hash = word.size() > 1 && word[0] == '#';
+    line += hash ? " #" + quote_word(word.substr(1)) : " " + quote_word(word);
+  }
+  return line;
+}
 
 Result<Line> read_line(std::string_view text) {
   Line line;
@@ -42,8 +64,9 @@ Result<Line> read_line(std::string_view text) {
   auto words = split_words(text);
   if (!words) return Status::invalid_argument("Unbalanced quotes in configuration line");
   if (words->empty()) return line;  // other blanks than trimmed() knows
+  line.user = lower_case((*words)[0]) == "user";
   line.setting = find_setting((*words)[0]);
-  if (line.setting == nullptr) {
+  if (line.setting == nullptr && !line.user) {
     std::string similar = similar_setting((*words)[0]);
     return Status::invalid_argument("there is no setting of this name{}",
                                     similar.empty() ? "" : fmt::format("; did you mean '{}'?", similar));
@@ -52,10 +75,30 @@ Result<Line> read_line(std::string_view text) {
   return line;
 }
 
+Status add_user(std::vector<std::string> words, Config* config) {
+  auto user = parse_acl_user({known_commands()}, words);
+  if (!user) return user.status();
+  for (const auto& other : config->users) {
+    if (other[0] == words[0]) {
+      return Status::invalid_argument(
+          "Duplicate user found. A user can only be defined once in config files");
+    }
+  }
+  if (config->users.size() >= kAclUsersMax) {
+    return Status::invalid_argument("there are {} users already, as many as varve keeps", kAclUsersMax);
+  }
+  config->users.push_back(std::move(words));
+  return Status();
+}
+
 // `name`: what it sets, if anything.
 Status apply_line(std::string_view text, Config* config, std::string* name) {
   auto line = read_line(text);
   if (!line) return line.status();
+  if (line->user) {
+    *name = "user";
+    return add_user(std::move(line->words), config);
+  }
   if (line->setting == nullptr) return Status();
   *name = line->setting->name;
   Status status = line->setting->parse(*config, line->words);
@@ -83,6 +126,12 @@ Conflict first_conflict(const Config& config) {
   }
   if (config.port != 0 && config.bind.empty() && config.unixsocket.empty()) {
     return conflict({"bind", "unixsocket"}, "bind and unixsocket are empty: there is nothing to listen on");
+  }
+  if (!config.aclfile.empty() && !config.users.empty()) {
+    return conflict(
+        {"aclfile", "user"},
+        "users stand in the file that aclfile names or in lines of the configuration file, not in "
+        "both");
   }
   if (config.dir.empty()) return conflict({"dir"}, "dir is empty: the data needs a directory");
   if (config.level0_trigger > config.level0_slow || config.level0_slow >= config.level0_stop) {
@@ -224,8 +273,14 @@ std::string Configuration::rewritten(std::string_view text) const {
 
   std::string out;
   std::set<const Setting*> written;
+  size_t user = 0;  // lines of users become those of today's, from the first on
+  auto next_user = [&] { return user_line(values_.users[user++]) + '\n'; };
   for_each_line(text, [&](std::string_view line, int) {
     auto parsed = read_line(line);
+    if (parsed && parsed->user) {
+      if (user < values_.users.size()) out += next_user();
+      return;
+    }
     const Setting* setting = parsed ? parsed->setting : nullptr;
     bool stays =
         setting == nullptr || (present.count(setting) != 0 && setting->get(said) == setting->get(values_));
@@ -248,6 +303,8 @@ std::string Configuration::rewritten(std::string_view text) const {
     signed_already = true;
     out += setting.file_line(values_) + '\n';
   }
+  if (user < values_.users.size() && !signed_already) out += signature;
+  while (user < values_.users.size()) out += next_user();
   return out;
 }
 
@@ -259,9 +316,7 @@ Status Configuration::rewrite(FileSystem& fs) const {
     if (!text) return Status::io_error("Rewriting config file: {}", text.status().message());
     old = std::move(*text);
   }
-  size_t slash = file_.rfind('/');
-  std::string dir = slash == std::string::npos ? "." : file_.substr(0, std::max<size_t>(slash, 1));
-  std::string name = slash == std::string::npos ? file_ : file_.substr(slash + 1);
+  auto [dir, name] = split_path(file_);
   Status status = fs.replace_whole(dir, name, rewritten(old));
   if (!status.ok()) return Status::io_error("Rewriting config file: {}", status.message());
   return Status();

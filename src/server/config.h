@@ -63,6 +63,12 @@ struct Config {
   bool protected_mode = true;
   std::string requirepass;
 
+  // --- users ---
+  std::string aclfile;                          // empty: users stand in the configuration file
+  std::vector<std::vector<std::string>> users;  // the words behind "user", a line each
+  bool acl_pubsub_default = false;              // new users may hear all channels
+  int64_t acllog_max_len = 128;
+
   // --- process ---
   std::string dir = "./data";
   std::string logfile;  // empty: standard output
@@ -149,6 +155,8 @@ class Configuration {
   const Config& values() const { return values_; }
   // Path as given; empty: none.
   const std::string& file() const { return file_; }
+  // The users that are to stand in the file, instead of those that were loaded.
+  void set_users(std::vector<std::vector<std::string>> users) { values_.users = std::move(users); }
   // For a changed working directory: the path from now on (main makes it absolute).
   void set_file(std::string path) { file_ = std::move(path); }
 

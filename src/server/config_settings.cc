@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include "command/acl_user.h"
 #include "command/numbers.h"
 #include "keyspace/key_events.h"
 #include "server/config_text.h"
@@ -399,6 +400,21 @@ Setting events_setting() {
       [](const Config& config) { return format_event_classes(config.notify_keyspace_events); });
 }
 
+Setting password_setting() {
+  return one_word(
+      "requirepass", kChangeable, "a password of at most 16384 bytes, or \"\" for none",
+      [](Config& config, const std::string& word) {
+        if (word.find('\0') != std::string::npos)
+          return Status::invalid_argument("argument must not hold a zero byte");
+        // Who has not authenticated can send no longer one.
+        if (word.size() > kPasswordSizeMax)
+          return Status::invalid_argument("argument must not be longer than {} bytes", kPasswordSizeMax);
+        config.requirepass = word;
+        return Status();
+      },
+      [](const Config& config) { return config.requirepass; });
+}
+
 constexpr uint64_t kKb = 1024, kMb = 1024 * kKb, kGb = 1024 * kMb, kUnbounded = INT64_MAX;
 
 void add_server_settings(std::vector<Setting>& all) {
@@ -413,7 +429,12 @@ void add_server_settings(std::vector<Setting>& all) {
   all.push_back(integer("request-timeout", kChangeable, &Config::request_timeout_s, 0, kIntMax));
   all.push_back(integer("tcp-keepalive", kChangeable, &Config::tcp_keepalive_s, 0, kIntMax));
   all.push_back(yes_no("protected-mode", kChangeable, &Config::protected_mode));
-  all.push_back(text("requirepass", kChangeable, &Config::requirepass, "a password, or \"\" for none"));
+  all.push_back(password_setting());
+  all.push_back(text("aclfile", kFixed, &Config::aclfile, "a path, or \"\" for none"));
+  all.push_back(choice<bool>("acl-pubsub-default", kChangeable, &Config::acl_pubsub_default,
+                             {{"allchannels", true}, {"resetchannels", false}}));
+  all.push_back(integer("acllog-max-len", kChangeable, &Config::acllog_max_len, 0,
+                        std::numeric_limits<int64_t>::max()));
 
   all.push_back(text("dir", kFixed, &Config::dir, "a directory"));
   all.push_back(text("logfile", kFixed, &Config::logfile, "a path, or \"\" for standard output"));

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "command/acl.h"
 #include "server/machine.h"
 
 namespace varve {
@@ -27,6 +28,15 @@ constexpr uint64_t kMaxReply = 64 << 20;
 std::string hex_id(uint64_t seed) {
   Random random(seed);
   return random.identity().to_string() + random.identity().to_string().substr(0, 8);
+}
+
+// All of it, unless it is longer than users can be.
+Result<std::string> read_acl_text(FileSystem& fs, const std::string& path) {
+  auto size = fs.file_size(path);
+  if (!size) return size.status();
+  if (*size > kAclBytesMax)
+    return Status::invalid_argument("{}: an ACL file is at most {} bytes long", path, kAclBytesMax);
+  return fs.read_whole(path);
 }
 
 }  // namespace
@@ -93,6 +103,7 @@ Server::~Server() {
 
 Status Server::start() {
   ::signal(SIGPIPE, SIG_IGN);
+  VARVE_TRY(load_users());
   VARVE_TRY(listen());
   uv_prepare_start(&prepare_, [](uv_prepare_t* h) { static_cast<Server*>(h->data)->prepare_turn(); });
   uv_timer_start(
@@ -333,8 +344,8 @@ void Server::update_limits() {
   limits.request_timeout_s = config().request_timeout_s;
   limits.stream_timeout_s = config().stream_timeout_s;
   limits.time_turns = config().observation.latency_ms > 0;
-  limits.password = !config().requirepass.empty();
-  limits.protected_mode = config().protected_mode;
+  limits.password = core_.dispatcher().acl().needs_auth();
+  limits.protected_mode = config().protected_mode && core_.dispatcher().acl().default_nopass();
   if (limits.maxclients < config().maxclients) {
     log_warning(
         "maxclients is {} instead of {}: the process may open {} files only (ulimit -n), of which {} are "
@@ -376,6 +387,53 @@ Status Server::apply(const Config& now, const Config& next) {
   return Status();
 }
 
+// --- users ---
+
+// Those of the configuration file, or those of the ACL file, before anyone can connect.
+Status Server::load_users() {
+  Acl& acl = core_.dispatcher().acl();
+  VARVE_TRY(acl.configure(config().users));
+  if (config().aclfile.empty()) return Status();
+  auto text = read_acl_text(fs_, config().aclfile);
+  if (!text) return text.status();
+  AclFile file = parse_acl_file(acl.rules(), *text, config().aclfile);
+  if (!file.errors.empty()) return Status(StatusCode::kInvalidArgument, file.errors);
+  acl.install(std::move(file.users));
+  return Status();
+}
+
+void Server::read_acl_file(std::function<void(const Result<std::string>&)> use, std::function<void()> done) {
+  executor_->submit(
+      Lane::kUtility,
+      [fs = &fs_, path = config().aclfile, use = std::move(use)] {
+        use(read_acl_text(*fs, path));
+        return true;
+      },
+      [done = std::move(done)](bool) { done(); });
+}
+
+void Server::write_acl_file(std::string text, std::function<void(Status)> done) {
+  if (saving_users_) return done(Status::busy("the ACL file is being written already"));
+  saving_users_ = true;
+  executor_->submit(
+      Lane::kUtility,
+      [fs = &fs_, path = config().aclfile, text = std::move(text)] {
+        auto [dir, name] = split_path(path);
+        return fs->replace_whole(dir, name, text);
+      },
+      [this, done = std::move(done)](const Status& status) {
+        saving_users_ = false;
+        done(status);
+      });
+}
+
+void Server::access_changed() {
+  ClientLimits limits = core_.clients().limits();
+  limits.password = core_.dispatcher().acl().needs_auth();
+  limits.protected_mode = config().protected_mode && core_.dispatcher().acl().default_nopass();
+  core_.clients().set_limits(limits);
+}
+
 ClientState* Server::client(uint64_t id) {
   Connection* connection = core_.clients().find(id);
   return connection == nullptr ? nullptr : &connection->state();
@@ -401,8 +459,11 @@ uint64_t Server::max_reply() const {
 void Server::config_rewrite(std::function<void(Status)> done) {
   if (rewriting_) return done(Status::busy("Rewriting config file: it is being rewritten already"));
   rewriting_ = true;
+  Configuration settings = configuration_;
+  settings.set_users(config().aclfile.empty() ? core_.dispatcher().acl().config_lines()
+                                              : std::vector<std::vector<std::string>>());
   executor_->submit(
-      Lane::kUtility, [settings = configuration_, fs = &fs_] { return settings.rewrite(*fs); },
+      Lane::kUtility, [settings = std::move(settings), fs = &fs_] { return settings.rewrite(*fs); },
       [this, done = std::move(done)](const Status& status) {
         rewriting_ = false;
         done(status);

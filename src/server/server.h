@@ -47,6 +47,13 @@ class Server final : private Host {
   void config_rewrite(std::function<void(Status)> done) override;
   void reset_stats() override;
   const std::string& password() const override { return config().requirepass; }
+  bool new_users_hear_all() const override { return config().acl_pubsub_default; }
+  uint64_t acl_log_max() const override { return static_cast<uint64_t>(config().acllog_max_len); }
+  const std::string& acl_file() const override { return config().aclfile; }
+  void read_acl_file(std::function<void(const Result<std::string>&)> use,
+                     std::function<void()> done) override;
+  void write_acl_file(std::string text, std::function<void(Status)> done) override;
+  void access_changed() override;
   uint32_t databases() const override { return config().databases; }
   uint64_t max_bulk() const override { return config().proto_max_bulk_len; }
   const CollectionLimits& collection_limits() const override { return config().collections; }
@@ -76,6 +83,7 @@ class Server final : private Host {
   DescriptorPlan descriptors(const Config& config) const;
   Status apply(const Config& now, const Config& next);
   void update_limits();
+  Status load_users();
   Status listen();
   void accept(UvSocket* socket, Peer peer);
   void open_engine();
@@ -126,6 +134,7 @@ class Server final : private Host {
   int64_t opening_since_s_ = 0;
   int exit_code_ = 0;
   bool rewriting_ = false;  // the configuration file
+  bool saving_users_ = false;
   RateMeter ops_rate_, input_rate_, output_rate_;
 };
 

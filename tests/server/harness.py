@@ -107,7 +107,7 @@ class Client:
         if kind == b"+":
             return rest.decode()
         if kind == b"-":
-            return ReplyError(rest.decode())
+            return ReplyError(rest.decode(errors="replace"))
         if kind == b":":
             return int(rest)
         if kind in b"$=":

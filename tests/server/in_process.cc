@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "command/acl.h"
 
 namespace varve::test {
 
@@ -98,6 +99,7 @@ InProcessServer::Client& InProcessServer::client(uint64_t id) {
   if (found == nullptr) {
     found = std::make_unique<Client>();
     found->state.id = id;
+    found->state.authenticated = !dispatcher_->acl().needs_auth();
     host_.clients_.push_back(&found->state);
   }
   return *found;

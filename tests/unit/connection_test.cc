@@ -854,7 +854,7 @@ TEST_CASE("accepting: maxclients, protected mode") {
   stranger.loopback = false;
   Wire& denied = f.connect(stranger);
   CHECK(denied.take() == kProtectedModeError);
-  f.limits.password = true;
+  f.limits.protected_mode = false;
   f.clients.set_limits(f.limits);
   CHECK(f.connect(stranger).open);
   CHECK(f.clients.stats().rejected == 1);

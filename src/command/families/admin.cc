@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "command/acl.h"
 #include "command/command_context.h"
 #include "command/families/help.h"
 #include "command/numbers.h"
@@ -76,6 +77,7 @@ void config_set(CommandContext& context) {
   for (size_t i = 2; i < args.size(); i += 2) settings.emplace_back(args[i], args[i + 1]);
   Status status = context.host().config_set(settings);
   if (!status.ok()) return context.reply.error("ERR " + status.message());
+  if (context.services.acl.follow_password(context.host().password())) context.host().access_changed();
   context.reply.ok();
 }
 

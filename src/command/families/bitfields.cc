@@ -163,6 +163,25 @@ void run_bitfield_ro(CommandContext& context) {
   run_bitfield_command(context, false);
 }
 
+// Whether it asks for nothing but GET, as far as it can be understood.
+bool only_gets(const std::vector<std::string_view>& args) {
+  for (size_t i = 2; i < args.size();) {
+    size_t behind = args.size() - i - 1;
+    if (equals_ignoring_case(args[i], "get") && behind >= 2) {
+      i += 3;
+    } else if (equals_ignoring_case(args[i], "overflow") && behind >= 1) {
+      i += 2;
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
+void bitfield_keys(const std::vector<std::string_view>& args, std::vector<FoundKey>* keys) {
+  keys->push_back({1, only_gets(args) ? kKeyRO | kKeyAccess : kKeyRW | kKeyAccess | kKeyUpdate});
+}
+
 }  // namespace
 
 void add_bitfield_commands(CommandTable& table) {
@@ -171,7 +190,7 @@ void add_bitfield_commands(CommandTable& table) {
       {"bitfield", -2, kCmdWrite | kCmdDenyOom, kAclWrite | kAclBitmap,
        {{1, 1, 1, kKeyRW | kKeyAccess | kKeyUpdate | kKeyVariable}}, run_bitfield, "3.2.0", "bitmap",
        "O(1) for each subcommand specified", "Perform arbitrary bitfield integer operations on strings", {},
-       kSegmentSize},
+       kSegmentSize, bitfield_keys},
       {"bitfield_ro", -2, kCmdReadOnly | kCmdFast, kAclRead | kAclBitmap, {{1, 1, 1, kKeyRO | kKeyAccess}},
        run_bitfield_ro, "6.0.0", "bitmap", "O(1) for each subcommand specified",
        "Perform arbitrary bitfield integer operations on strings. Read-only variant of BITFIELD"},

@@ -2,12 +2,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "command/acl.h"
 #include "command/blocked_clients.h"
+#include "command/client_line.h"
 #include "command/command_context.h"
 #include "command/families/client_names.h"
 #include "command/families/help.h"
@@ -32,23 +33,9 @@ std::string flag_letters(const ClientState& client) {
   return letters.empty() ? "N" : letters;
 }
 
-// One line of CLIENT LIST, with its newline.
-void append_line(const ClientState& client, int64_t now_ms, std::string* text) {
-  fmt::format_to(
-      std::back_inserter(*text),
-      "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} "
-      "watch={} qbuf={} "
-      "qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} cmd={} "
-      "user=default redir=-1 resp={} lib-name={} lib-ver={}\n",
-      client.id, client.address, client.local_address, client.fd, client.name,
-      std::max<int64_t>(0, now_ms - client.created_ms) / 1000,
-      std::max<int64_t>(0, now_ms - client.last_interaction_ms) / 1000, flag_letters(client), client.db,
-      client.subscriptions[kChannel], client.subscriptions[kPattern], client.subscriptions[kShardChannel],
-      client.multi ? static_cast<int64_t>(client.multi->commands.size()) : -1, client.watched_keys,
-      client.query_buffer, client.query_buffer_free, client.args_memory, client.multi_bytes(),
-      client.output_memory, client.output_bytes, client.output_bytes, client.output_list,
-      client.output_memory, client.total_memory, client.output_bytes > 0 ? "rw" : "r", client.last_command,
-      client.protocol, client.library_name, client.library_version);
+// One line of CLIENT LIST.
+void append_line(const CommandContext& context, const ClientState& client, std::string* text) {
+  *text += client_line(client, context.services.acl, context.now_ms()) + "\n";
 }
 
 // Which kind of client a TYPE names. There are no replicas and masters so far.
@@ -107,7 +94,7 @@ void client_info(CommandContext& context) {
   std::string text;
   // The list brings the byte counts up to date.
   for (const ClientState* client : context.host().clients()) {
-    if (client->id == context.client.id) append_line(*client, context.now_ms(), &text);
+    if (client->id == context.client.id) append_line(context, *client, &text);
   }
   context.reply.verbatim("txt", text);
 }
@@ -133,12 +120,12 @@ void client_list(CommandContext& context) {
   auto with_id = [&](uint64_t id) {
     auto it = std::find_if(clients.begin(), clients.end(),
                            [id](const ClientState* client) { return client->id == id; });
-    if (it != clients.end()) append_line(**it, context.now_ms(), &text);
+    if (it != clients.end()) append_line(context, **it, &text);
   };
   for (uint64_t id : ids) with_id(id);
   if (ids.empty()) {
     for (const ClientState* client : clients) {
-      if (is_of_type(*client, type)) append_line(*client, context.now_ms(), &text);
+      if (is_of_type(*client, type)) append_line(context, *client, &text);
     }
   }
   context.reply.verbatim("txt", text);
@@ -148,10 +135,12 @@ void client_list(CommandContext& context) {
 struct KillFilter {
   uint64_t id = 0;
   std::string_view address, local_address;
+  const AclUser* user = nullptr;
   ClientType type = ClientType::kAny;
   bool skip_me = true;
 
-  bool matches(const ClientState& client, const ClientState& me) const {
+  bool matches(const Acl& acl, const ClientState& client, const ClientState& me) const {
+    if (user != nullptr && &acl.user_of(client) != user) return false;
     if (id != 0 && client.id != id) return false;
     if (!address.empty() && client.address != address) return false;
     if (!local_address.empty() && client.local_address != local_address) return false;
@@ -183,7 +172,8 @@ bool parse_kill_filter(CommandContext& context, KillFilter* filter) {
     } else if (known && equals_ignoring_case(args[i], "laddr")) {
       filter->local_address = value;
     } else if (known && equals_ignoring_case(args[i], "user")) {
-      if (value != "default") {
+      filter->user = context.services.acl.find(value);
+      if (filter->user == nullptr) {
         context.reply.error(fmt::format("ERR No such user '{}'", value));
         return false;
       }
@@ -210,7 +200,7 @@ void client_kill(CommandContext& context) {
   std::vector<uint64_t> victims;  // closing one changes the list
   if (!(old_form && filter.address.empty())) {
     for (const ClientState* client : context.host().clients()) {
-      if (filter.matches(*client, context.client)) victims.push_back(client->id);
+      if (filter.matches(context.services.acl, *client, context.client)) victims.push_back(client->id);
     }
   }
   if (old_form && victims.empty()) return context.reply.error("ERR No such client");
@@ -390,6 +380,23 @@ Command admin_subcommand(const char* name, int arity, CommandFunction run, const
 }
 
 }  // namespace
+
+std::string client_line(const ClientState& client, const Acl& acl, int64_t now_ms) {
+  return fmt::format(
+      "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} "
+      "watch={} qbuf={} "
+      "qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} cmd={} "
+      "user={} redir=-1 resp={} lib-name={} lib-ver={}",
+      client.id, client.address, client.local_address, client.fd, client.name,
+      std::max<int64_t>(0, now_ms - client.created_ms) / 1000,
+      std::max<int64_t>(0, now_ms - client.last_interaction_ms) / 1000, flag_letters(client), client.db,
+      client.subscriptions[kChannel], client.subscriptions[kPattern], client.subscriptions[kShardChannel],
+      client.multi ? static_cast<int64_t>(client.multi->commands.size()) : -1, client.watched_keys,
+      client.query_buffer, client.query_buffer_free, client.args_memory, client.multi_bytes(),
+      client.output_memory, client.output_bytes, client.output_bytes, client.output_list,
+      client.output_memory, client.total_memory, client.output_bytes > 0 ? "rw" : "r", client.last_command,
+      acl.user_of(client).name(), client.protocol, client.library_name, client.library_version);
+}
 
 void add_client_commands(CommandTable& table) {
   const char* per_client = "O(N) where N is the number of client connections";

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "command/acl.h"
 #include "command/command_context.h"
 #include "command/families/client_names.h"
 #include "command/monitors.h"
@@ -15,20 +16,13 @@
 namespace varve {
 namespace {
 
-// In time that does not tell how many bytes were right.
-bool same_secret(std::string_view given, std::string_view secret) {
-  unsigned difference = given.size() == secret.size() ? 0 : 1;
-  for (size_t i = 0; i < given.size(); i++) {
-    char wanted = secret.empty() ? '\0' : secret[i % secret.size()];
-    difference |= static_cast<unsigned char>(given[i]) ^ static_cast<unsigned char>(wanted);
-  }
-  return difference == 0;
-}
-
-// There is one user, "default"; without a password it takes any.
-bool may_enter(Host& host, std::string_view user, std::string_view password) {
-  if (user != "default") return false;
-  return host.password().empty() || same_secret(password, host.password());
+// False: WRONGPASS was replied, and ACL LOG will tell.
+bool log_in(CommandContext& context, std::string_view user, std::string_view password) {
+  if (context.services.acl.log_in(context.client, user, password)) return true;
+  context.services.refused_logins.push_back(
+      {std::string(user.substr(0, AclLog::kTextMax)), std::string(context.args[0])});
+  context.reply.error(errors::kWrongPass);
+  return false;
 }
 
 void ping(CommandContext& context) {
@@ -61,16 +55,14 @@ void quit(CommandContext& context) {
 void auth(CommandContext& context) {
   const auto& args = context.args;
   if (args.size() > 3) return context.reply.error(errors::kSyntax);
-  if (args.size() == 2 && context.host().password().empty()) {
+  if (args.size() == 2 && context.services.acl.default_nopass()) {
     return context.reply.error(
         "ERR AUTH <password> called without any password configured for the default user. Are you sure your "
         "configuration is "
         "correct?");
   }
   std::string_view user = args.size() == 3 ? args[1] : "default";
-  if (!may_enter(context.host(), user, args.back())) return context.reply.error(errors::kWrongPass);
-  context.client.authenticated = true;
-  context.reply.ok();
+  if (log_in(context, user, args.back())) context.reply.ok();
 }
 
 void reply_hello(CommandContext& context) {
@@ -103,15 +95,14 @@ void hello(CommandContext& context) {
     }
     if (version < 2 || version > 3) return context.reply.error(errors::kNoProto);
   }
-  bool authenticated = client.authenticated || context.host().password().empty();
+  bool authenticated = client.authenticated || !context.services.acl.needs_auth();
   bool named = false;
   std::string_view name;
   for (size_t i = 2; i < args.size(); i++) {
     size_t more = args.size() - 1 - i;
     if (equals_ignoring_case(args[i], "auth") && more >= 2) {
-      if (!may_enter(context.host(), args[i + 1], args[i + 2]))
-        return context.reply.error(errors::kWrongPass);
-      client.authenticated = authenticated = true;
+      if (!log_in(context, args[i + 1], args[i + 2])) return;
+      authenticated = true;
       i += 2;
     } else if (equals_ignoring_case(args[i], "setname") && more >= 1) {
       if (!valid_client_name(args[i + 1])) return context.reply.error(kBadClientName);
@@ -151,7 +142,7 @@ void reset(CommandContext& context) {
   client.no_touch = false;
   client.reply_mode = ReplyMode::kOn;
   client.skip_this_reply = false;
-  client.authenticated = context.host().password().empty();
+  context.services.acl.log_out(client);
   context.reply.simple("RESET");
 }
 

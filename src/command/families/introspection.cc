@@ -306,46 +306,6 @@ void command_list(CommandContext& context) {
 
 // --- COMMAND GETKEYS ---
 
-// BITFIELD that is asked for nothing but GET, as far as it can be understood.
-bool only_gets_fields(const std::vector<std::string_view>& args) {
-  for (size_t i = 2; i < args.size();) {
-    size_t behind = args.size() - i - 1;
-    if (equals_ignoring_case(args[i], "get") && behind >= 2) {
-      i += 3;
-    } else if (equals_ignoring_case(args[i], "overflow") && behind >= 1) {
-      i += 2;
-    } else {
-      return false;
-    }
-  }
-  return true;
-}
-
-// What SET does depends on whether it is to give the old value back; what BITFIELD does on its operations.
-uint32_t key_flags(const Command& command, const KeySpec& spec, const std::vector<std::string_view>& args) {
-  uint32_t flags = spec.flags & ~static_cast<uint32_t>(kKeyVariable);
-  if ((spec.flags & kKeyVariable) == 0) return flags;
-  if (command.full_name == "bitfield" && only_gets_fields(args)) return kKeyRO | kKeyAccess;
-  if (command.full_name != "set") return flags;
-  for (size_t i = 3; i < args.size(); i++) {
-    if (equals_ignoring_case(args[i], "get")) return kKeyRW | kKeyAccess | kKeyUpdate;
-  }
-  return kKeyOW | kKeyUpdate;
-}
-
-// The specification that the argument at `position` belongs to.
-const KeySpec* spec_of(const Command& command, int position) {
-  const KeySpec* found = nullptr;
-  for (const KeySpec& spec : command.keys) {
-    if (spec.first > 0 && spec.first <= position && (spec.counted || spec.last < 0 || position <= spec.last))
-      found = &spec;
-  }
-  // Behind a keyword, or where only the command knows.
-  if (found == nullptr && !command.keys.empty() && command.keys.back().first == 0)
-    return &command.keys.back();
-  return found;
-}
-
 void get_keys(CommandContext& context, bool with_flags) {
   std::vector<std::string_view> args(context.args.begin() + 2, context.args.end());
   const Command* command = context.services.table.find(args[0]);
@@ -354,28 +314,22 @@ void get_keys(CommandContext& context, bool with_flags) {
     if (sub != nullptr || command->run == nullptr) command = sub;
   }
   if (command == nullptr) return context.reply.error("ERR Invalid command specified");
-  if (command->keys.empty() && command->find_keys == nullptr) {
+  if (!has_keys(*command)) {
     return context.reply.error("ERR The command has no key arguments");
   }
   if (!command->arity_fits(args.size())) {
     return context.reply.error("ERR Invalid number of arguments specified for command");
   }
-  std::vector<int> positions;
-  if (!find_key_positions(*command, args, &positions) || positions.empty()) {
+  std::vector<FoundKey> keys;
+  if (!find_keys(*command, args, &keys) || keys.empty()) {
     return context.reply.error("ERR Invalid arguments specified for command");
   }
-  context.reply.array(positions.size());
-  for (int position : positions) {
-    std::string_view key = args[static_cast<size_t>(position)];
-    if (!with_flags) {
-      context.reply.bulk(key);
-      continue;
-    }
-    const KeySpec* spec = spec_of(*command, position);
-    context.reply.array(2);
+  context.reply.array(keys.size());
+  for (const FoundKey& found : keys) {
+    std::string_view key = args[static_cast<size_t>(found.position)];
+    if (with_flags) context.reply.array(2);
     context.reply.bulk(key);
-    uint32_t flags = spec == nullptr ? 0 : key_flags(*command, *spec, args);
-    reply_simple_set(context.reply, bit_names(flags, key_flag_name, ""));
+    if (with_flags) reply_simple_set(context.reply, bit_names(found.flags, key_flag_name, ""));
   }
 }
 

@@ -121,7 +121,8 @@ void run_help(CommandContext& context) {
 constexpr uint32_t kFlags = kCmdPubSub | kCmdLoading | kCmdStale;
 
 Command command(const char* name, int arity, uint32_t flags, CommandFunction run, const char* since,
-                const char* summary, const char* complexity) {
+                const char* summary, const char* complexity,
+                ChannelArguments channels = ChannelArguments::kNone) {
   return {.name = name,
           .arity = arity,
           .flags = kFlags | flags,
@@ -130,7 +131,8 @@ Command command(const char* name, int arity, uint32_t flags, CommandFunction run
           .since = since,
           .group = "pubsub",
           .summary = summary,
-          .complexity = complexity};
+          .complexity = complexity,
+          .channels = channels};
 }
 
 Command shard_command(Command command, int last) {
@@ -145,21 +147,23 @@ void add_pubsub_commands(CommandTable& table) {
   constexpr uint32_t kSending = kCmdFast | kCmdRepeatable | kCmdMessage;
   const char* each = "O(N) where N is the number of channels to subscribe to.";
   table.add(command("subscribe", -2, kListening, run_subscribe<kChannel>, "2.0.0",
-                    "Listen for messages published to the given channels", each));
+                    "Listen for messages published to the given channels", each, ChannelArguments::kAll));
   table.add(command("unsubscribe", -1, kListening, run_unsubscribe<kChannel>, "2.0.0",
                     "Stop listening for messages posted to the given channels",
                     "O(N) where N is the number of clients already subscribed to a channel."));
   table.add(command("psubscribe", -2, kListening, run_subscribe<kPattern>, "2.0.0",
                     "Listen for messages published to channels matching the given patterns",
-                    "O(N) where N is the number of patterns the client is already subscribed to."));
+                    "O(N) where N is the number of patterns the client is already subscribed to.",
+                    ChannelArguments::kAllPatterns));
   table.add(command("punsubscribe", -1, kListening, run_unsubscribe<kPattern>, "2.0.0",
                     "Stop listening for messages posted to channels matching the given patterns",
                     "O(N+M) where N is the number of patterns the client is already subscribed and M is the "
                     "number of total patterns subscribed in the system (by any client)."));
-  table.add(shard_command(command("ssubscribe", -2, kListening, run_subscribe<kShardChannel>, "7.0.0",
-                                  "Listen for messages published to the given shard channels",
-                                  "O(N) where N is the number of shard channels to subscribe to."),
-                          -1));
+  table.add(shard_command(
+      command("ssubscribe", -2, kListening, run_subscribe<kShardChannel>, "7.0.0",
+              "Listen for messages published to the given shard channels",
+              "O(N) where N is the number of shard channels to subscribe to.", ChannelArguments::kAll),
+      -1));
   table.add(
       shard_command(command("sunsubscribe", -1, kListening, run_unsubscribe<kShardChannel>, "7.0.0",
                             "Stop listening for messages posted to the given shard channels",
@@ -168,11 +172,13 @@ void add_pubsub_commands(CommandTable& table) {
   table.add(
       command("publish", 3, kSending, run_publish, "2.0.0", "Post a message to a channel",
               "O(N+M) where N is the number of clients subscribed to the receiving channel and M is the "
-              "total number of subscribed patterns (by any client)."));
+              "total number of subscribed patterns (by any client).",
+              ChannelArguments::kFirst));
   table.add(shard_command(
       command("spublish", 3, kSending, run_spublish, "7.0.0", "Post a message to a shard channel",
               "O(N) where N is the number of clients subscribed to the receiving shard "
-              "channel."),
+              "channel.",
+              ChannelArguments::kFirst),
       1));
 
   Command pubsub = {.name = "pubsub",

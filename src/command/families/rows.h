@@ -21,6 +21,7 @@ struct CommandRow {
   const char* summary;
   std::vector<const char*> tips = {};
   uint32_t extra_write_bytes = 0;
+  KeysFunction find_keys = nullptr;
 };
 
 inline Command make_command(const CommandRow& row) {
@@ -30,6 +31,7 @@ inline Command make_command(const CommandRow& row) {
   command.flags = row.flags;
   command.categories = row.categories | ((row.flags & kCmdFast) != 0 ? kAclFast : kAclSlow);
   command.keys = row.keys;
+  command.find_keys = row.find_keys;
   command.run = row.run;
   command.since = row.since;
   command.group = row.group;

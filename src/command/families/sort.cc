@@ -9,6 +9,7 @@
 #include <cstring>
 #include <optional>
 
+#include "command/acl.h"
 #include "command/families/helpers.h"
 #include "command/families/rows.h"
 #include "command/families/sorted_set_args.h"
@@ -64,6 +65,14 @@ struct Sorting {
   }
 };
 
+// What BY and GET name is found out from the elements.
+bool may_look_up(CommandContext& context, const char* refusal) {
+  Acl& acl = context.services.acl;
+  if (acl.reads_any_key(acl.user_of(context.client), context.command, context.args)) return true;
+  context.reply.error(refusal);
+  return false;
+}
+
 bool parse_sort(CommandContext& context, bool may_store, SortOptions* options) {
   const auto& args = context.args;
   for (size_t i = 2; i < args.size(); ++i) {
@@ -84,8 +93,12 @@ bool parse_sort(CommandContext& context, bool may_store, SortOptions* options) {
       options->store = args[++i];
     } else if (equals_ignoring_case(args[i], "by") && left >= 1) {
       options->by = args[++i];
-      if (args[i].substr(0, args[i].find('\0')).find('*') == std::string_view::npos) options->sorts = false;
+      if (args[i].substr(0, args[i].find('\0')).find('*') == std::string_view::npos)
+        options->sorts = false;
+      else if (!may_look_up(context, errors::kSortByDenied))
+        return false;
     } else if (equals_ignoring_case(args[i], "get") && left >= 1) {
+      if (!may_look_up(context, errors::kSortGetDenied)) return false;
       options->gets.push_back(args[++i]);
     } else {
       context.reply.error(errors::kSyntax);
@@ -335,8 +348,8 @@ void run_sort_ro(CommandContext& context) {
 }
 
 // The key, and that of the last STORE.
-void find_sort_keys(const std::vector<std::string_view>& args, std::vector<int>* positions) {
-  positions->push_back(1);
+void find_sort_keys(const std::vector<std::string_view>& args, std::vector<FoundKey>* keys) {
+  keys->push_back({1, kKeyRO | kKeyAccess});
   int store = 0;
   for (size_t i = 2; i < args.size(); ++i) {
     if (equals_ignoring_case(args[i], "limit")) {
@@ -347,7 +360,7 @@ void find_sort_keys(const std::vector<std::string_view>& args, std::vector<int>*
       store = static_cast<int>(i) + 1;
     }
   }
-  if (store > 0) positions->push_back(store);
+  if (store > 0) keys->push_back({store, kKeyOW | kKeyUpdate});
 }
 
 KeySpec unknown_keys(uint32_t flags, const char* note) {

@@ -384,6 +384,15 @@ void run_getrange(CommandContext& context) {
   reply_range(context, entry, static_cast<uint64_t>(start), static_cast<uint64_t>(end - start + 1));
 }
 
+// What SET does depends on whether it is to give the old value back.
+void set_keys(const std::vector<std::string_view>& args, std::vector<FoundKey>* keys) {
+  uint32_t flags = kKeyOW | kKeyUpdate;
+  for (size_t i = 3; i < args.size(); ++i) {
+    if (equals_ignoring_case(args[i], "get")) flags = kKeyRW | kKeyAccess | kKeyUpdate;
+  }
+  keys->push_back({1, flags});
+}
+
 }  // namespace
 
 void add_string_commands(CommandTable& table) {
@@ -392,7 +401,7 @@ void add_string_commands(CommandTable& table) {
   constexpr uint32_t kTouched = 3 * kSegmentSize;  // segments rewritten at the ends of a range
   auto add = [&](const char* name, int arity, uint32_t flags, uint32_t categories, KeySpec keys,
                  CommandFunction run, const char* since, const char* complexity, const char* summary,
-                 uint32_t extra = 0) {
+                 uint32_t extra = 0, KeysFunction find_keys = nullptr) {
     categories |= (flags & kCmdFast) != 0 ? kAclFast : kAclSlow;
     Command command;
     command.name = name;
@@ -406,6 +415,7 @@ void add_string_commands(CommandTable& table) {
     command.summary = summary;
     command.complexity = complexity;
     command.extra_write_bytes = extra;
+    command.find_keys = find_keys;
     if (std::string_view(name) == "msetnx")
       command.tips = {"request_policy:multi_shard", "response_policy:agg_min"};
     if (std::string_view(name) == "mget") command.tips = {"request_policy:multi_shard"};
@@ -457,7 +467,7 @@ void add_string_commands(CommandTable& table) {
       run_psetex, "2.6.0", "O(1)", "Set the value and expiration in milliseconds of a key");
   add("set", -3, kCmdWrite | kCmdDenyOom | kCmdBlindWrite, kWrite,
       {1, 1, 1, kKeyRW | kKeyAccess | kKeyUpdate | kKeyVariable}, run_set, "1.0.0", "O(1)",
-      "Set the string value of a key");
+      "Set the string value of a key", 0, set_keys);
   add("setex", 4, kCmdWrite | kCmdDenyOom | kCmdBlindWrite, kWrite, {1, 1, 1, kKeyOW | kKeyUpdate}, run_setex,
       "2.0.0", "O(1)", "Set the value and expiration of a key");
   add("setnx", 3, kCmdWrite | kCmdDenyOom | kCmdFast, kWrite, {1, 1, 1, kKeyOW | kKeyInsert}, run_setnx,
