@@ -56,7 +56,7 @@ bool merge_selectors(const std::vector<std::string_view>& words, std::vector<std
     if (inside && opens) {
       rules->back() = word;  // as in Redis, what the parenthesis before it held is lost
     } else if (inside) {
-      rules->back().append(" ").append(word);
+      rules->back().append(" ").append(word.substr(0, word.find('\0')));
       inside = !closes;
     } else {
       rules->emplace_back(word);

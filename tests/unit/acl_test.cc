@@ -27,7 +27,8 @@ const AclRules kRules{commands()};
 
 AclUser user_of(std::string_view rules) {
   AclUser user("someone", false);
-  for (const std::string& rule : split_words(rules).value())
+  std::vector<std::string> words = split_words(rules).value();
+  for (const std::string& rule : words)
     REQUIRE_MESSAGE(user.apply(kRules, rule) == AclRuleError::kNone, rule);
   user.finish(commands());
   return user;
