@@ -281,7 +281,7 @@ AclVerdict AclSelector::check(const Command& command, const std::vector<std::str
   }
   if (all_channels_ || command.channels == ChannelArguments::kNone) return AclVerdict::kAllowed;
   bool is_pattern = command.channels == ChannelArguments::kAllPatterns;
-  size_t end = command.channels == ChannelArguments::kFirst ? 2 : args.size();
+  size_t end = std::min<size_t>(args.size(), command.channels == ChannelArguments::kFirst ? 2 : SIZE_MAX);
   for (size_t i = 1; i < end; ++i) {
     if (acl_channel_matches(channels_, args[i], is_pattern)) continue;
     *position = static_cast<int>(i);

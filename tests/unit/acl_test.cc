@@ -28,7 +28,10 @@ const AclRules kRules{commands()};
 AclUser user_of(std::string_view rules) {
   AclUser user("someone", false);
   std::vector<std::string> words = split_words(rules).value();
-  for (const std::string& rule : words)
+  std::vector<std::string> merged;
+  size_t open = 0;
+  REQUIRE(merge_selectors({words.begin(), words.end()}, &merged, &open));
+  for (const std::string& rule : merged)
     REQUIRE_MESSAGE(user.apply(kRules, rule) == AclRuleError::kNone, rule);
   user.finish(commands());
   return user;
