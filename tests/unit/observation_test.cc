@@ -99,6 +99,9 @@ TEST_CASE("passwords are shown to nobody") {
   server.run(9, {"MONITOR"});
   server.run(1, {"AUTH", "default", "secret"});
   server.run(1, {"HELLO", "2", "AUTH", "default", "secret"});
+  server.run(1, {"ACL", "SETUSER", "secretary", "on", ">secret"});
+  server.run(1, {"ACL", "SETUSER", "secretary", "(", ">secret"});
+  server.run(1, {"CONFIG", "SET", "masterauth", "secret"});
   server.run(1, {"CONFIG", "SET", "requirepass", "secret"});
   std::string seen = server.take(9) + server.run(1, {"SLOWLOG", "GET", "-1"});
   CHECK(seen.find("secret") == std::string::npos);
