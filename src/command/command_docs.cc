@@ -54,7 +54,7 @@ const CommandDocs kDocs[] = {
     {"lcs", "key1:key0 key2:key0 LEN? IDX? MINMATCHLEN=len:integer? WITHMATCHLEN?"},
 
     // --- bits ---
-    {"bitcount", "key:key0 index{start:integer end:integer index_unit(BYTE|BIT)?}?"},
+    {"bitcount", "key:key0 index{start:integer end:integer index_unit(BYTE|BIT)?@7.0.0}?"},
     {"bitfield",
      "key:key0 operation(GET=encoding_offset{encoding offset:integer}|write{OVERFLOW=wrap_sat_fail(WRAP|SAT|"
      "FAIL)? write_operation(SET=encoding_offset_value{encoding offset:integer value:integer}|"
@@ -62,7 +62,8 @@ const CommandDocs kDocs[] = {
      "This command allows both access and modification of the key"},
     {"bitfield_ro", "key:key0 GET=encoding_offset{encoding offset:integer}?*+"},
     {"bitop", "operation destkey:key0 key:key1*"},
-    {"bitpos", "key:key0 bit:integer index{start:integer end_index{end:integer index_unit(BYTE|BIT)?}?}?"},
+    {"bitpos",
+     "key:key0 bit:integer index{start:integer end_index{end:integer index_unit(BYTE|BIT)?@7.0.0}?}?"},
     {"getbit", "key:key0 offset:integer"},
     {"setbit", "key:key0 offset:integer value:integer"},
 
@@ -253,18 +254,19 @@ const CommandDocs kDocs[] = {
 
     // --- geo ---
     {"geoadd",
-     "key:key0 condition(NX|XX)? CH=change:pure-token? longitude_latitude_member{longitude:double "
+     "key:key0 condition(NX|XX)?@6.2.0 CH=change:pure-token?@6.2.0 "
+     "longitude_latitude_member{longitude:double "
      "latitude:double member}*"},
     {"geodist", "key:key0 member1 member2 unit(M|KM|FT|MI)?"},
     {"geohash", "key:key0 member*"},
     {"geopos", "key:key0 member*"},
     {"georadius",
      "key:key0 longitude:double latitude:double radius:double unit(M|KM|FT|MI) WITHCOORD? WITHDIST? "
-     "WITHHASH? count{COUNT=count:integer ANY?}? order(ASC|DESC)? STORE=key:key1? STOREDIST=key:key2?",
+     "WITHHASH? count{COUNT=count:integer ANY?@6.2.0}? order(ASC|DESC)? STORE=key:key1? STOREDIST=key:key2?",
      "", "6.2.0", "`GEOSEARCH` and `GEOSEARCHSTORE` with the `BYRADIUS` argument"},
     {"georadius_ro",
      "key:key0 longitude:double latitude:double radius:double unit(M|KM|FT|MI) WITHCOORD? WITHDIST? "
-     "WITHHASH? count{COUNT=count:integer ANY?}? order(ASC|DESC)?",
+     "WITHHASH? count{COUNT=count:integer ANY?@6.2.0}? order(ASC|DESC)?",
      "", "6.2.0", "`GEOSEARCH` with the `BYRADIUS` argument"},
     {"georadiusbymember",
      "key:key0 member radius:double unit(M|KM|FT|MI) WITHCOORD? WITHDIST? WITHHASH? "
