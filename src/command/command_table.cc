@@ -47,15 +47,16 @@ bool find_counted_keys(const KeySpec& spec, const std::vector<std::string_view>&
   return true;
 }
 
-// The keys behind a word; what is last cannot be it. False when the word must be there and is not.
+// False when the keyword is not there. What is last cannot be it.
 bool find_keys_behind(const KeySpec& spec, const std::vector<std::string_view>& args,
                       std::vector<FoundKey>* keys) {
+  VARVE_CHECK(spec.limit > 0);
   std::string word(spec.keyword);
   for (char& c : word) c = static_cast<char>(c + ('a' - 'A'));
   auto at = static_cast<size_t>(spec.start_from);
   while (at + 1 < args.size() && !equals_ignoring_case(args[at], word)) ++at;
-  if (at + 1 >= args.size()) return spec.limit == 0;
-  size_t count = spec.limit == 0 ? 1 : (args.size() - at - 1) / static_cast<size_t>(spec.limit);
+  if (at + 1 >= args.size()) return false;
+  size_t count = (args.size() - at - 1) / static_cast<size_t>(spec.limit);
   for (size_t i = 1; i <= count; ++i) keys->push_back({static_cast<int>(at + i), spec.flags});
   return count > 0;
 }

@@ -107,8 +107,8 @@ struct KeySpec {
   bool counted = false;
   const char* keyword = nullptr;  // in capitals; searched from argument start_from on
   int start_from = 0;
-  // Of a keyword. 0: one key stands behind it, which may be missing; n: the first n-th part of what follows
-  // is keys, and it must be there.
+  // Of a keyword. n: the first n-th part of what follows is keys, and it must be there; 0: what follows is
+  // one key, and only find_keys knows which such words are options.
   int limit = 0;
   const char* note = nullptr;  // instead of the command's own (command_docs.h)
 };

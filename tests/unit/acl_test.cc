@@ -114,6 +114,18 @@ TEST_CASE("acl: what is told when several selectors refuse") {
   CHECK(verdict(user_of("+@all ~*"), "publish c x") == "channel c");
 }
 
+// Redis 7.0 looks at the first one only, and writes to the last.
+TEST_CASE("acl: a second STORE hides no key") {
+  AclUser user = user_of("+@all ~place* ~STOREDIST");
+  CHECK(verdict(user, "georadius place 1 2 3 m store place1 store place2") == "allowed");
+  CHECK(verdict(user, "georadius place 1 2 3 m store place1 store other") == "key other");
+  CHECK(verdict(user, "georadius place 1 2 3 m storedist place1 storedist other") == "key other");
+  CHECK(verdict(user, "georadius place 1 2 3 m store STOREDIST storedist other") == "key other");
+  CHECK(verdict(user, "georadius place 1 2 3 m store STOREDIST count 1") == "allowed");
+  CHECK(verdict(user, "georadiusbymember place store 3 m store place1 store other") == "key other");
+  CHECK(verdict(user, "sort place1 store place2 store other") == "key other");
+}
+
 TEST_CASE("acl: limits of a user") {
   AclUser user("someone", false);
   auto many = [&](const std::string& before, size_t count, const std::string& behind = "") {

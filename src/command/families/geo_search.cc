@@ -297,6 +297,23 @@ void run_geosearchstore(CommandContext& context) {
   run_search(context, {Kind::kSearchStore});
 }
 
+// Each STORE and STOREDIST: the last one counts, but nobody should hide one from ACL behind another.
+void find_stores(const std::vector<std::string_view>& args, size_t options_from,
+                 std::vector<FoundKey>* keys) {
+  keys->push_back({1, kKeyRO | kKeyAccess});
+  for (size_t i = options_from; i + 1 < args.size(); ++i) {
+    if (!equals_ignoring_case(args[i], "store") && !equals_ignoring_case(args[i], "storedist")) continue;
+    keys->push_back({static_cast<int>(++i), kKeyOW | kKeyUpdate});
+  }
+}
+
+void georadius_keys(const std::vector<std::string_view>& args, std::vector<FoundKey>* keys) {
+  find_stores(args, 6, keys);
+}
+void georadiusbymember_keys(const std::vector<std::string_view>& args, std::vector<FoundKey>* keys) {
+  find_stores(args, 5, keys);
+}
+
 std::vector<KeySpec> source_and_stores(int options_from) {
   return {{1, 1, 1, kKeyRO | kKeyAccess},
           {0, 0, 1, kKeyOW | kKeyUpdate, false, "STORE", options_from},
@@ -322,13 +339,13 @@ void add_geo_search_commands(CommandTable& table) {
       {"georadius", -6, kStores | kCmdMovableKeys, kWrite, source_and_stores(6), run_georadius, "3.2.0", "geo",
        by_radius,
        "Query a sorted set representing a geospatial index to fetch members matching a given maximum distance from "
-       "a point"},
+       "a point", {}, 0, georadius_keys},
       {"georadius_ro", -6, kCmdReadOnly, kRead, access, run_georadius_ro, "3.2.10", "geo", by_radius,
        "A read-only variant for GEORADIUS"},
       {"georadiusbymember", -5, kStores | kCmdMovableKeys, kWrite, source_and_stores(5), run_georadiusbymember,
        "3.2.0", "geo", by_radius,
        "Query a sorted set representing a geospatial index to fetch members matching a given maximum distance from "
-       "a member"},
+       "a member", {}, 0, georadiusbymember_keys},
       {"georadiusbymember_ro", -5, kCmdReadOnly, kRead, access, run_georadiusbymember_ro, "3.2.10", "geo", by_radius,
        "A read-only variant for GEORADIUSBYMEMBER"},
       {"geosearch", -7, kCmdReadOnly, kRead, access, run_geosearch, "6.2.0", "geo", by_shape,
