@@ -137,11 +137,8 @@ def slow_commands_and_statistics(t):
 def redis_benchmark_default_suite(t):
     t.need("redis-benchmark")
     server = t.server().start()
-    with server.client() as client:
-        streams = client.ok("COMMAND", "INFO", "XADD")[0] is not None
-    suite = [] if streams else ["-t", "ping,set,get,incr,lpush,rpush,lpop,rpop,sadd,hset,spop,zadd,zpopmin,lrange,mset"]
     for more in ([], ["-P", "16"], ["-P", "16", "-r", "100000"]):
-        out, err = t.run(["redis-benchmark", "-p", str(server.port), "-q", "-n", "2000", *suite, *more])
+        out, err = t.run(["redis-benchmark", "-p", str(server.port), "-q", "-n", "2000", *more])
         check_no_complaint(out + err, f"redis-benchmark {more}")
-        check_equal(out.count("requests per second"), 20 + streams, f"tests of redis-benchmark {more}:\n{out}")
+        check(out.count("requests per second") >= 20, f"tests of redis-benchmark {more}:\n{out}")
     server.stop()
