@@ -177,7 +177,10 @@ ReadState Engine::Impl::find(BlockSource& source, std::string_view key, Sequence
     rows_.insert(key, hash, {true, out->value});
   } else if (state == ReadState::kAbsent) {
     rows_.insert(key, hash, {false, {}});
+  } else {
+    return state;
   }
+  charge_cache();
   return state;
 }
 
