@@ -82,11 +82,12 @@ TEST_CASE("engine: what was durable before a rest has a witness, wherever in its
     pass_time(world, 10);
     REQUIRE(world.durable_batches() == static_cast<uint64_t>(groups));
     world.kill(CrashPolicy::keep_all());
-    auto [path, offset] = last_group_of(world);
-    world.files().flip_bit(path, (offset + kFrameHeaderSize + 1) * 8);
+    const auto last = last_group_of(world);
+    const uint64_t offset = last.second;
+    world.files().flip_bit(last.first, (offset + kFrameHeaderSize + 1) * 8);
     Status opened = world.open();
     // It may stand in a table already.
-    CHECK_MESSAGE((opened.is_corruption() || world.errors.empty()), path << " " << offset);
+    CHECK_MESSAGE((opened.is_corruption() || world.errors.empty()), last.first << " " << offset);
     refused_at.insert(opened.is_corruption() ? offset / kLogBlockSize : 0);
   }
   CHECK(refused_at.size() > 10);

@@ -69,10 +69,10 @@ TEST_CASE("numbers: doubles") {
   const std::pair<const char*, double> good[] = {
       {"1", 1},    {"-2.5", -2.5},     {"3e2", 300},      {"0x10", 16},
       {".5", 0.5}, {"1e-300", 1e-300}, {"inf", HUGE_VAL}, {"-Infinity", -HUGE_VAL}};
-  for (const auto& [text, expected] : good) {
-    CAPTURE(text);
-    CHECK(parse_double(text, &value));
-    CHECK(value == expected);
+  for (const auto& pair : good) {
+    CAPTURE(pair.first);
+    CHECK(parse_double(pair.first, &value));
+    CHECK(value == pair.second);
   }
   value = 77;
   for (const char* bad : {"", " 1", "1 ", "x", "1x", "nan", "1e400", "-1e400", "1e-400", "(1"}) {
