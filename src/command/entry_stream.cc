@@ -69,6 +69,7 @@ void EntryStream::open_selection(OutputBuffer& out) {
 bool EntryStream::walk(ReadContext& read, OutputBuffer& out, size_t budget, bool* moved) {
   if (at_.empty()) open_selection(out);
   const EntrySelection& selection = selections_[current_];
+  if (count_ == selection.most) return true;  // nothing is left to read, so nothing can be missing
   EngineKey first;
   EngineKey last;
   make_entry_key(selection.collection, selection.first, &first);
