@@ -24,7 +24,7 @@ void World::end_process() {
     // Whatever the sync mode: what the engine says is fsynced is.
     must_have_ = std::max(must_have_, model_.prefix_at(core_->engine()->durable_sequence()));
   }
-  time_stands_ = false;
+  time_stands_ = expired_gone_ = false;
   if (executor_) executor_->drop_all();
   core_.reset();
   checkpoints_.reset();
@@ -296,6 +296,7 @@ void World::compare_counts() {
   auto expired = [&] { return *flushed && clock_.monotonic_us() >= until_us && runs_stand_still(); };
   if (!pump(expired, kPatience)) return complain("a flush does not come to an end");
   if (!goes_on()) return;
+  expired_gone_ = true;
   core_->engine()->compact_range("", "", [compacted](const Status& status) { *compacted = status; });
   if (!pump([&] { return compacted->has_value(); }, kPatience)) {
     return complain("a compaction does not come to an end");
@@ -311,7 +312,7 @@ void World::compare_counts() {
     return complain("DBSIZE is not answered");
   }
   disconnect(&checker_, 0);
-  time_stands_ = false;
+  time_stands_ = expired_gone_ = false;
   count("counts compared");
 }
 

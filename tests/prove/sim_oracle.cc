@@ -108,7 +108,7 @@ bool World::waits_rightly(Client* client) {
 std::string World::judge_reply(const CommandRow& row, ModelRun* run, std::string_view reply,
                                RunResult result) {
   if (run->args[0] == "DBSIZE") run->count_slack = core_->engine()->stats().blind_records;
-  run->expired_gone = time_stands_;
+  run->expired_gone = expired_gone_;
   run->real = reply;
   row.run(*run);
   if (run->check) return result == RunResult::kDone ? run->check(reply) : "";
