@@ -209,11 +209,11 @@ class World {
   Client checker_;
 
   Model model_;
-  uint64_t must_have_ = 0;    // the newest batch somebody was promised or shown
+  uint64_t must_have_ = 0;     // the newest batch somebody was promised or shown
   bool time_stands_ = false;   // nothing expires any more
   bool expired_gone_ = false;  // and what has expired was removed
-  bool disturbed_ = false;    // calls fail, or may have failed: refusals are right
-  uint64_t crash_seed_ = 0;   // for a crash that comes in the middle of something
+  bool disturbed_ = false;     // calls fail, or may have failed: refusals are right
+  uint64_t crash_seed_ = 0;    // for a crash that comes in the middle of something
   std::string complaint_;
   uint64_t hash_ = 0;
   std::vector<uint64_t> ran_;  // beside all_commands()
