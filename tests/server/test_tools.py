@@ -1,10 +1,13 @@
 """Redis's own command line tools, which must run without a warning or an error."""
 
+import fcntl
 import os
 import pty
 import re
 import select
 import signal
+import struct
+import termios
 import time
 
 from harness import check, check_equal, check_no_complaint, encode, test
@@ -35,6 +38,8 @@ def redis_cli_scan(t):
     out, err = server.cli("--scan")
     check_equal(sorted(out.split()), [f"key:{i:06d}" for i in range(5000)], "--scan")
     check_equal(err, "", "stderr of --scan")
+    out, err = server.cli("--scan", "--quoted-pattern", r'"key:00\x31\x329?"')
+    check_equal(sorted(out.split()), [f"key:{i:06d}" for i in range(1290, 1300)], "--scan --quoted-pattern")
     out, err = server.cli("--scan", "--pattern", "key:0012*")
     check_equal(sorted(out.split()), [f"key:{i:06d}" for i in range(1200, 1300)], "--scan --pattern")
     server.stop()
@@ -75,10 +80,11 @@ def redis_cli_pipe(t):
 class Terminal:
     """redis-cli as a person runs it: on a terminal, with hints and prompts."""
 
-    def __init__(self, t, server, *words):
+    def __init__(self, t, server, *words, kind="dumb"):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            os.environ.update(TERM="dumb", HOME=t.folder)
+            os.environ.update(TERM=kind, HOME=t.folder)
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job ignores it, and so would redis-cli
             os.execvp("redis-cli", ["redis-cli", "-p", str(server.port), *words])
         self.text = ""
@@ -95,7 +101,7 @@ class Terminal:
         return before
 
     def type(self, line):
-        os.write(self.fd, line.encode() + b"\n")
+        os.write(self.fd, line.encode() + b"\r")
 
     def close(self):
         self.type("exit")
@@ -130,6 +136,7 @@ def redis_cli_interactive(t):
                 ("incr n", "> ", "(integer) 1"), ("select 2", "[2]> ", "OK"), ("get city", "[2]> ", "(nil)"),
                 ("select 0", "> ", "OK"), ("mget city nothing", "> ", '1) "Bremen"'), ("hello 3", "> ", "proto"),
                 ("get city", "> ", '"Bremen"'), ("dbsize", "> ", "(integer) 2"), ("help set", "> ", "Set the string value"),
+                ("help @list", "> ", "LPUSH"), ("help compact", "> ", "COMPACT"),
                 ("nonsense", "> ", "ERR unknown command 'nonsense'")]
     for line, end, expected in dialogue:
         terminal.type(line)
@@ -137,6 +144,52 @@ def redis_cli_interactive(t):
         check(expected in said, f"{line!r} said {said!r}, expected {expected!r}")
     check_equal(terminal.close(), 0, "exit code of redis-cli")
     server.stop()
+
+
+@test
+def redis_cli_hints(t):
+    """What redis-cli shows in grey behind the words while a person types: the arguments that may follow."""
+    server = t.server().start()
+    terminal = Terminal(t, server, kind="xterm")
+    prompt = f"127.0.0.1:{server.port}> "
+    terminal.expect(prompt)
+    os.write(terminal.fd, b"lpush ")
+    terminal.expect("key element [element ...]")
+    terminal.type("numbers 1 2")
+    terminal.expect("(integer) 2")
+    terminal.expect(prompt)
+    check_equal(terminal.close(), 0, "exit code of redis-cli")
+    server.stop()
+
+
+def shape(docs):
+    """COMMAND DOCS without its sentences, which are each server's own, and without subcommands."""
+    if isinstance(docs, dict):
+        return {name: shape(value) for name, value in docs.items() if name not in (b"summary", b"history", b"subcommands")}
+    return [shape(value) for value in docs] if isinstance(docs, list) else docs
+
+
+@test
+def command_docs_beside_redis(t):
+    """What newer redis-cli makes its hints and help from: the same arguments, groups and flags as redis-server's."""
+    t.only_varve()
+    both = []
+    for server in (t.redis().start(), t.server().start()):
+        with server.client() as client:
+            client.ok("HELLO", "3")
+            docs = client.ok("COMMAND", "DOCS")
+        server.stop()
+        for command in list(docs.values()):
+            docs.update(command.get(b"subcommands", {}))
+        both.append(docs)
+    theirs, ours = both
+    # WITHSCORE came with 7.2, and Debian's redis-server is older.
+    common = sorted(set(theirs) & set(ours) - {b"zrank", b"zrevrank"})
+    check(len(common) > 250, f"commands of both: {len(common)}")
+    differing = [f"{name.decode()}: {shape(theirs[name])} there, {shape(ours[name])} here" for name in common
+                 if shape(ours[name]) != shape(theirs[name])]
+    check(not differing, "COMMAND DOCS differs:\n" + "\n".join(differing))
+    check(all(entry[b"summary"] for entry in ours.values()), "a command has no summary")
 
 
 @test
