@@ -286,9 +286,11 @@ class Context:
             raise Skip(f"there is no {program}")
         return self.run([program, *words], **options)
 
-    def run(self, words, stdin=b"", timeout=120.0, code=0):
-        """Runs a program to its end: (stdout, stderr) as text. `code` None accepts any exit code and returns it first."""
-        result = subprocess.run(words, input=stdin, capture_output=True, timeout=timeout, check=False)
+    def run(self, words, stdin=b"", timeout=120.0, code=0, env=None):
+        """Runs a program to its end: (stdout, stderr) as text. `code` None accepts any exit code and returns it first.
+        `env` comes on top of the environment."""
+        result = subprocess.run(words, input=stdin, capture_output=True, timeout=timeout, check=False,
+                                env=dict(os.environ, **(env or {})))
         out, err = result.stdout.decode(errors="replace"), result.stderr.decode(errors="replace")
         if code is None:
             return result.returncode, out, err

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """System tests: the server as a process, met by the clients people use.
 
-usage: tests/server/run.py [NAME...] [--list] [--cycles N] [--full] [--against redis] [--keep] [--server PATH] [--json PATH]
+usage: tests/server/run.py [NAME...] [--list] [--cycles N] [--full] [--against redis] [--no-skips] [--keep]
+       [--server PATH] [--json PATH]
 
 NAME picks tests whose name contains it. `--against redis` points those that make sense there at a redis-server, to check the
 expectations themselves. `--cycles` is for the kill loop, `--full` takes the sizes of a long night.
@@ -25,7 +26,7 @@ sys.path.insert(0, HERE)
 import harness  # noqa: E402
 
 MODULES = ["clients", "messages", "acl", "same_as_redis", "tools", "observation", "starts", "directories", "descriptors", "kill_loop", "checkpoint", "package_index",
-           "memory", "disk_full", "failed_sync", "benches"]
+           "memory", "disk_full", "failed_sync", "benches", "stacks"]
 
 
 def parse_arguments():
@@ -36,6 +37,7 @@ def parse_arguments():
     parser.add_argument("--seed", type=int, default=None, help="of the random choices; printed when a test fails")
     parser.add_argument("--full", action="store_true", help="larger than memory with 2 GB against 200 MB")
     parser.add_argument("--against", choices=["varve", "redis"], default="varve")
+    parser.add_argument("--no-skips", action="store_true", help="a skipped test is a failure")
     parser.add_argument("--keep", action="store_true", help="keep the directories of failed tests")
     parser.add_argument("--server", default=os.path.join(ROOT, "build", "varve-server"))
     parser.add_argument("--conf", default=os.path.join(ROOT, "conf", "varve.conf"))
@@ -57,8 +59,8 @@ def run_one(name, function, options):
         outcome = "passed"
         print(f"ok       {name} ({time.monotonic() - began:.1f} s)")
     except harness.Skip as reason:
-        outcome = "skipped"
-        print(f"skipped  {name}: {reason}")
+        outcome = "failed" if options.no_skips else "skipped"
+        print(f"{'FAILED   ' if options.no_skips else 'skipped  '}{name}: {reason}")
     except Exception:  # whatever it was, the other tests run
         print(f"FAILED   {name} ({time.monotonic() - began:.1f} s); again: tests/server/run.py {name} --seed {options.seed}")
         print(traceback.format_exc())
