@@ -69,7 +69,7 @@ RowCache::RowCache(size_t capacity_bytes)
     : capacity_(capacity_bytes), generations_(std::make_unique<Generations>()) {}
 
 RowCache::~RowCache() {
-  release_retired();
+  for (Stored* row : retired_) ::operator delete(row);
   for (size_t b = 0; b < buckets_; ++b) {
     for (uint64_t slot : bucket(b).slots) ::operator delete(reinterpret_cast<void*>(slot & kAddress));
   }
