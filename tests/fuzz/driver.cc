@@ -84,7 +84,7 @@ class Fuzz {
     counters_.add(fmt::format("corpus:{}", target.name), seeds.size());
     uint64_t count = options_.count ? options_.count : options_.seconds > 0 ? UINT64_MAX : kDefaultCount;
     uint64_t from = options_.number("from", 0);
-    for (uint64_t i = 0; i < count && (options_.seconds <= 0 || prove::elapsed_s() < until_s); ++i) {
+    for (uint64_t i = 0; i < count && (options_.seconds <= 0 || prove::processor_s() < until_s); ++i) {
       std::string again = fmt::format("varve_prove fuzz --target {} --seed {} --from {} --count 1",
                                       target.name, options_.seed, from + i);
       run_one(target, draw(target, seeds, from + i), again);

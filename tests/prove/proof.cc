@@ -68,10 +68,13 @@ double elapsed_s() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_time()).count();
 }
 
+double processor_s() {
+  return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
+}
+
 bool go_on(const Options& options, uint64_t rounds_done, uint64_t default_count) {
   uint64_t count = options.count ? options.count : (options.seconds > 0 ? UINT64_MAX : default_count);
-  double processor_s = static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
-  return rounds_done < count && (options.seconds <= 0 || processor_s < options.seconds);
+  return rounds_done < count && (options.seconds <= 0 || processor_s() < options.seconds);
 }
 
 uint64_t Options::number(const std::string& name, uint64_t otherwise) const {

@@ -52,6 +52,8 @@ struct Options {
 
 // Time since the tool began; for rates only, never for a decision a seed should repeat.
 double elapsed_s();
+// Of processor time since the start: what Options::seconds limits.
+double processor_s();
 // True while another round may start: fewer than `count` rounds done, and time left.
 bool go_on(const Options& options, uint64_t rounds_done, uint64_t default_count);
 
