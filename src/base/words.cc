@@ -35,7 +35,8 @@ char unescaped(char c) {
   }
 }
 
-// Reads a quoted part from *at (behind its opening quote) and leaves *at behind the closing one.
+}  // namespace
+
 bool read_quoted(std::string_view line, char quote, size_t* at, std::string* word) {
   size_t i = *at;
   for (; i < line.size() && line[i] != quote; i++) {
@@ -60,8 +61,6 @@ bool read_quoted(std::string_view line, char quote, size_t* at, std::string* wor
   *at = i + 1;
   return *at == line.size() || is_blank(line[*at]);
 }
-
-}  // namespace
 
 std::optional<std::vector<std::string>> split_words(std::string_view line) {
   std::vector<std::string> words;

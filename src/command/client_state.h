@@ -26,8 +26,8 @@ struct ClientSettings {
   bool authenticated = false;
   std::shared_ptr<AclUser> user;  // null: "default"; told by Acl::user_of()
   std::string name;
-  std::string library_name;     // CLIENT SETINFO LIB-NAME
-  std::string library_version;  // CLIENT SETINFO LIB-VER
+  std::string lib_name;     // CLIENT SETINFO LIB-NAME
+  std::string lib_version;  // CLIENT SETINFO LIB-VER
   bool no_evict = false;
   bool no_touch = false;
   ReplyMode reply_mode = ReplyMode::kOn;

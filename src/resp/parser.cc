@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "base/words.h"
 
 namespace varve {
 namespace {
@@ -63,30 +64,6 @@ inline const char* quick_length(const char* p, const char* end, uint32_t* value)
 
 bool is_space(char c) {
   return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-char escaped(char c) {
-  switch (c) {
-    case 'n':
-      return '\n';
-    case 'r':
-      return '\r';
-    case 't':
-      return '\t';
-    case 'b':
-      return '\b';
-    case 'a':
-      return '\a';
-    default:
-      return c;
-  }
 }
 
 }  // namespace
@@ -243,8 +220,7 @@ Parser::Step Parser::parse_inline(std::string_view input, const ParserLimits& li
   return args_.empty() ? Step::kEmpty : Step::kDone;
 }
 
-// Cuts an inline request into arguments; false: quotes do not match. "..." knows \n \r \t \b \a \xHH and
-// \ before anything else, '...' knows \' only; a closing quote must be followed by a space or the end.
+// Cuts an inline request into arguments, quoted as in base/words.h; false: quotes do not match.
 bool Parser::split_line(std::string_view line) {
   // Decoded text is never longer than the line, so reserving it once keeps the views valid.
   unquoted_.clear();
@@ -266,40 +242,14 @@ bool Parser::split_line(std::string_view line) {
     }
     size_t decoded = unquoted_.size();
     unquoted_.append(line.substr(start, i - start));
-    char quote = 0;
-    for (bool done = false; !done;) {
-      if (i == line.size()) {
-        if (quote != 0) return false;
-        break;
-      }
-      char c = line[i];
-      if (quote == 0) {
-        if (c == ' ' || c == '\t' || c == '\r') break;
-        if (c == '"' || c == '\'')
-          quote = c;
-        else
-          unquoted_ += c;
-        ++i;
+    while (i < line.size() && line[i] != ' ' && line[i] != '\t' && line[i] != '\r') {
+      char c = line[i++];
+      if (c != '"' && c != '\'') {
+        unquoted_ += c;
         continue;
       }
-      if (quote == '"' && c == '\\' && i + 3 < line.size() && line[i + 1] == 'x' &&
-          hex_digit(line[i + 2]) >= 0 && hex_digit(line[i + 3]) >= 0) {
-        unquoted_ += static_cast<char>(hex_digit(line[i + 2]) * 16 + hex_digit(line[i + 3]));
-        i += 4;
-      } else if (quote == '"' && c == '\\' && i + 1 < line.size()) {
-        unquoted_ += escaped(line[i + 1]);
-        i += 2;
-      } else if (quote == '\'' && c == '\\' && i + 1 < line.size() && line[i + 1] == '\'') {
-        unquoted_ += '\'';
-        i += 2;
-      } else if (c == quote) {
-        ++i;
-        if (i < line.size() && !is_space(line[i])) return false;
-        done = true;
-      } else {
-        unquoted_ += c;
-        ++i;
-      }
+      if (!read_quoted(line, c, &i, &unquoted_)) return false;
+      break;
     }
     VARVE_DCHECK(unquoted_.size() <= line.size());
     args_.push_back(std::string_view(unquoted_).substr(decoded));

@@ -702,7 +702,7 @@ void Connection::drop_input() {
 size_t Connection::memory_used() const {
   size_t n = kFixedMemory + query_.capacity() + holds_.capacity() * sizeof(Hold) + parser_.memory_used();
   if (!planted(Plant::forget_output)) n += out_.memory_used();
-  n += state_.name.capacity() + state_.library_name.capacity() + state_.library_version.capacity() +
+  n += state_.name.capacity() + state_.lib_name.capacity() + state_.lib_version.capacity() +
        state_.cursor_bytes + pushes_.capacity() + state_.multi_bytes() + state_.watch_bytes +
        state_.subscription_bytes + state_.block_bytes;
   if (transport_) n += transport_->pending();

@@ -78,8 +78,8 @@ void client_setname(CommandContext& context) {
 void client_setinfo(CommandContext& context) {
   std::string_view attribute = context.args[2];
   std::string* field = nullptr;
-  if (equals_ignoring_case(attribute, "lib-name")) field = &context.client.library_name;
-  if (equals_ignoring_case(attribute, "lib-ver")) field = &context.client.library_version;
+  if (equals_ignoring_case(attribute, "lib-name")) field = &context.client.lib_name;
+  if (equals_ignoring_case(attribute, "lib-ver")) field = &context.client.lib_version;
   if (field == nullptr) return context.reply.error(fmt::format("ERR Unrecognized option '{}'", attribute));
   if (!valid_client_name(context.args[3])) {
     return context.reply.error(
@@ -395,7 +395,7 @@ std::string client_line(const ClientState& client, const Acl& acl, int64_t now_m
       client.query_buffer, client.query_buffer_free, client.args_memory, client.multi_bytes(),
       client.output_memory, client.output_bytes, client.output_bytes, client.output_list,
       client.output_memory, client.total_memory, client.output_bytes > 0 ? "rw" : "r", client.last_command,
-      acl.user_of(client).name(), client.protocol, client.library_name, client.library_version);
+      acl.user_of(client).name(), client.protocol, client.lib_name, client.lib_version);
 }
 
 void add_client_commands(CommandTable& table) {
