@@ -5,6 +5,12 @@ namespace {
 
 constexpr size_t kLarge = 20'000;  // bytes of a command
 
+// Something for a key that is waited for.
+const CommandRow& push(Random& random) {
+  static constexpr const char* kPushes[] = {"LPUSH", "RPUSH", "LMOVE", "ZADD"};
+  return *find_command(kPushes[random.below(4)]);
+}
+
 }  // namespace
 
 Generator::Generator(uint64_t seed, World& world)
@@ -92,8 +98,7 @@ uint64_t Generator::bytes() {
 }
 
 const CommandRow& Generator::row() {
-  static constexpr const char* kPushes[] = {"LPUSH", "RPUSH", "LMOVE", "ZADD"};
-  if (!draw_.awaited.empty() && random_.one_in(5)) return *find_command(kPushes[random_.below(4)]);
+  if (!draw_.awaited.empty() && random_.one_in(5)) return push(random_);
   const auto& weights = world_.options().weights;
   uint64_t at = random_.below(total_weight_);
   size_t i = 0;
@@ -101,11 +106,12 @@ const CommandRow& Generator::row() {
   return all_commands()[i];
 }
 
-// As World::send_transaction() takes it.
+// As World::send_transaction() takes it. Where several keys are waited for, some feed more than one of them.
 Arguments Generator::transaction() {
   Arguments args = {"EXEC"};
-  for (uint64_t n = draw_.some(); n > 0; --n) {
-    const CommandRow& queued = row();
+  bool feeds = draw_.awaited.size() > 1 && random_.one_in(2);
+  for (uint64_t n = draw_.some() + feeds; n > 0; --n) {
+    const CommandRow& queued = feeds ? push(random_) : row();
     if (!may_be_queued(queued)) continue;
     Arguments words = queued.draw(draw_);
     args.push_back(std::to_string(words.size()));
