@@ -72,8 +72,8 @@ class BlockedClients {
   // A pause under way is made longer or wider, never shorter or narrower.
   void pause(int64_t now_ms, int64_t ms, bool all);
   // Whether a command is held back, `changes` if it may change something.
-  bool paused(int64_t now_ms, bool changes) const {
-    return pause_until_ms_ != 0 && now_ms < pause_until_ms_ && (pause_all_ || changes);
+  bool paused(Clock& clock, bool changes) const {
+    return pause_until_ms_ != 0 && (pause_all_ || changes) && clock.now_ms() < pause_until_ms_;
   }
   void wait_for_unpause(ClientState& client);
   void unpause();

@@ -167,7 +167,7 @@ RunResult Dispatcher::Impl::run_command(ClientState& client, Invocation& invocat
   if (client.blocked) {
     Unblock how = blocked_.begin_run(client.id);
     if (how != Unblock::kNo) return end_waiting(client, invocation, how, out);
-  } else if (blocked_.paused(services_.clock.now_ms(), may_change(*command, client))) {
+  } else if (blocked_.paused(services_.clock, may_change(*command, client))) {
     blocked_.wait_for_unpause(client);
     return stand_by(invocation);
   }
@@ -189,17 +189,16 @@ RunResult Dispatcher::Impl::run_command(ClientState& client, Invocation& invocat
     // What was let in as a command that may free is asked again for what it is.
     if (!need.may_free) admitted_bytes = need.bytes;
   }
-  if (invocation.now_ms == 0) {
-    invocation.now_ms = services_.clock.now_ms();
-    invocation.seed = random_.next();
-  }
+  if (invocation.now_ms == 0) invocation.now_ms = services_.clock.now_ms();
+  if (invocation.seed == 0) invocation.seed = random_.next();
   return run_admitted(*command, need, admitted_bytes, client, invocation, out);
 }
 
 RunResult Dispatcher::Impl::run_admitted(const Command& command, const Need& need, size_t admitted_bytes,
                                          ClientState& client, Invocation& invocation, OutputBuffer& out) {
   if (client.last_command != command.full_name) client.last_command = command.full_name;
-  int64_t started_us = services_.clock.monotonic_us();
+  int64_t started_us = std::exchange(invocation.started_us, 0);
+  if (started_us == 0) started_us = services_.clock.monotonic_us();
   uint64_t start = out.end();
   uint64_t hits = services_.hits;
   uint64_t misses = services_.misses;
@@ -266,7 +265,8 @@ RunResult Dispatcher::Impl::run_admitted(const Command& command, const Need& nee
   if (client.blocked) blocked_.finish_run(client);
   for (const auto& [database, key] : touched_) watches_.written(database, key);
   RunResult result = is_exec ? finish_exec(context, exec) : context.result;
-  invocation.run_us = usec_since(started_us) + invocation.spent_us;
+  invocation.ended_us = services_.clock.monotonic_us();
+  invocation.run_us = std::max<int64_t>(0, invocation.ended_us - started_us) + invocation.spent_us;
   count_run(command, out.unsent(out.end()).substr(static_cast<size_t>(start - out.begin())));
   // A stream's time is known at its end.
   if (result != RunResult::kStream || wants_no_reply(client))
@@ -312,6 +312,7 @@ Dispatcher::Impl::Need Dispatcher::Impl::need_of(const Command& command, const C
 RunResult Dispatcher::Impl::stand_by(Invocation& invocation) {
   invocation.admitted = false;
   invocation.now_ms = 0;
+  invocation.seed = 0;
   invocation.block.reset();
   invocation.read.begin_command();
   invocation.own_args();
@@ -434,7 +435,7 @@ void Dispatcher::Impl::tick() {
 void Dispatcher::Impl::expire_some() {
   // A pause stops every change of the data set.
   if (services_.engine == nullptr || !services_.active_expire) return;
-  if (blocked_.paused(services_.clock.now_ms(), true)) return;
+  if (blocked_.paused(services_.clock, true)) return;
   keyspace_.set_event_classes(event_classes());
   int64_t started_us = services_.clock.monotonic_us();
   bool more = expiry_.run_slice(services_.clock.now_ms(), kExpirySliceHints);

@@ -64,8 +64,12 @@ struct Invocation {
   std::vector<std::string> owned;  // backs args once own_args() was called
   ReadContext read;
   Sequence gate = 0;
-  int64_t now_ms = 0;  // frozen at the first run; 0: not yet
-  uint64_t seed = 0;   // of the command's randomness, frozen at the first run
+  // The connection may set these two before the first run, from the end of the command before; 0: the clock
+  // is read.
+  int64_t now_ms = 0;      // wall time, frozen at the first run
+  int64_t started_us = 0;  // monotonic: when this run began
+  int64_t ended_us = 0;    // monotonic: when the run ended that came to a reply
+  uint64_t seed = 0;       // of the command's randomness, frozen at the first run; 0: not drawn yet
   bool admitted = false;
   int64_t wait_us = 0;
   int64_t run_us = 0;      // how long its runs took, without the waiting between them
@@ -92,9 +96,12 @@ struct Invocation {
   void reset() {
     args.clear();
     owned.clear();
-    read = ReadContext();
+    read.begin_command();
     gate = 0;
     now_ms = 0;
+    started_us = 0;
+    ended_us = 0;
+    seed = 0;
     admitted = false;
     others_wait = false;
     wait_us = 0;

@@ -24,6 +24,7 @@ struct ReadContext {
   std::vector<BlockRequest> misses;
   // Blocks fetched for this command; they stay in memory until it is done.
   std::vector<BlockRef> pins;
+  static constexpr size_t kKeptPins = 1024;  // room for so many is kept for the next command
   // First failure met by this run (I/O error, corruption).
   Status error;
   // Highest sequence among the records and tombstones met (0: none that could still be undurable).
@@ -48,12 +49,13 @@ struct ReadContext {
   // Before another run: forgets misses, error and what was seen; keeps pins.
   void begin_run() {
     misses.clear();
-    error = Status();
+    if (!error.ok()) error = Status();
     seen = 0;
   }
   // Between two commands, or two steps of a long one, that share a context: nothing of the last one stays.
   void begin_command() {
     begin_run();
+    if (pins.capacity() > kKeptPins) pins = std::vector<BlockRef>();
     pins.clear();
     failures.clear();
     restarts = 0;

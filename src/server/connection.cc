@@ -156,19 +156,13 @@ size_t Connection::run_commands(std::string_view input) {
   const ClientLimits& limits = clients_.limits_;
   ParserLimits parser_limits = limits.parser;
   size_t used = 0;
-  int64_t deadline = 0;
-  int64_t run_us = 0;
+  const int64_t begun_us = clients_.clock_.monotonic_us(), begun_wall_us = clients_.clock_.now_us();
+  // Each command begins when the one before has ended: one look at the clock for each.
+  int64_t now_us = begun_us;
   for (int commands = 0; commands < Clients::kCommandsPerTurn; ++commands) {
     if (parked_ || closed_ || state_.close_after_reply) return used;
-    // Long commands count at once; what lies between short ones is seen by the clock now and then.
-    if (run_us >= Clients::kConnectionTurnUs) return used;
+    if (now_us - begun_us >= Clients::kConnectionTurnUs) return used;
     if (out_.size() > output_soft_limit()) return used;
-    // Reading the clock for each command would cost more than it saves.
-    if (commands % 32 == 31) {
-      int64_t now = clients_.clock_.monotonic_us();
-      if (deadline == 0) deadline = now + Clients::kConnectionTurnUs;
-      if (now >= deadline) return used;
-    }
     parser_limits.unauthenticated = unauthenticated();
     ParseResult result = parser_.parse(input.substr(used), parser_limits);
     used += parser_.consumed();
@@ -180,12 +174,14 @@ size_t Connection::run_commands(std::string_view input) {
       protocol_error();
       return input.size();
     }
-    run_us += run_one(input.substr(used));
+    clients_.scratch_.started_us = now_us;
+    clients_.scratch_.now_ms = (begun_wall_us + now_us - begun_us) / 1000;
+    now_us = std::max(now_us, run_one(input.substr(used)));
   }
   return used;
 }
 
-// Returns how many microseconds the command took, if it has its reply.
+// Returns when the command ended, if it has its reply.
 int64_t Connection::run_one(std::string_view rest) {
   Invocation& invocation = clients_.scratch_;
   if (clients_.scratch_owner_ != state_.id) {
@@ -215,12 +211,12 @@ int64_t Connection::run_one(std::string_view rest) {
     return 0;
   }
   Sequence gate = invocation.gate;
-  int64_t run_us = invocation.run_us;
+  int64_t ended_us = invocation.ended_us;
   invocation.reset();
   if (invocation.args.capacity() > kKeepArgs) invocation.args = std::vector<std::string_view>();
   reply_added(before, gate);
   add_pushes();
-  return run_us;
+  return ended_us;
 }
 
 // Within a run another client's may come: one that waited for what this one wrote.

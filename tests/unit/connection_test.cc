@@ -168,7 +168,7 @@ class TestBackend final : public Backend {
     } else if (name == "BIG") {
       reply.bulk(std::string(std::stoul(std::string(args[1])), 'b'));
     } else if (name == "LONG") {
-      invocation.run_us = std::stoi(std::string(args[1]));
+      invocation.ended_us = invocation.started_us + std::stoi(std::string(args[1]));
       reply.ok();
     } else if (name == "QUIT") {
       client.close_after_reply = true;
