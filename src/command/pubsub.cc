@@ -97,10 +97,10 @@ void PubSub::publish(Host& host, Sequence gate, std::string_view channel, std::s
   }
 }
 
-std::vector<std::string> PubSub::channels_like(std::string_view pattern, bool shard) const {
+std::vector<std::string> PubSub::channels_like(std::optional<std::string_view> pattern, bool shard) const {
   std::vector<std::string> found;
   for (const auto& [name, clients] : by_name_[shard ? 1 : 0]) {
-    if (pattern == "*" || glob_matches(pattern, name)) found.push_back(name);
+    if (!pattern || glob_matches(*pattern, name)) found.push_back(name);
   }
   std::sort(found.begin(), found.end());
   return found;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -40,8 +41,8 @@ class PubSub {
   size_t shard_channels() const { return by_name_[1].size(); }
   size_t patterns() const { return patterns_.size(); }
   size_t subscribers(std::string_view channel, bool shard) const;
-  // Channels that match a glob pattern, sorted.
-  std::vector<std::string> channels_like(std::string_view pattern, bool shard) const;
+  // Channels that match a glob pattern, sorted; all without one (* does not match the empty name).
+  std::vector<std::string> channels_like(std::optional<std::string_view> pattern, bool shard) const;
 
  private:
   struct Hash {

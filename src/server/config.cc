@@ -241,8 +241,8 @@ Status Configuration::set(const std::vector<std::pair<std::string, std::string>>
     if (setting == nullptr) {
       return Status::invalid_argument("Unknown option or number of arguments for CONFIG SET - '{}'", name);
     }
-    if (!setting->changeable) return set_failed(setting->name, "can't set immutable config");
-    if (!seen.insert(setting).second) return set_failed(setting->name, "duplicate parameter");
+    if (!setting->changeable) return set_failed(name, "can't set immutable config");
+    if (!seen.insert(setting).second) return set_failed(name, "duplicate parameter");
   }
   Config next = values_;
   for (const auto& [name, value] : settings) {
@@ -250,7 +250,7 @@ Status Configuration::set(const std::vector<std::pair<std::string, std::string>>
     std::vector<std::string> words = {value};
     if (setting->many_words) words = split_words(value).value_or(std::vector<std::string>());
     Status status = setting->parse(next, words);
-    if (!status.ok()) return set_failed(setting->name, status.message());
+    if (!status.ok()) return set_failed(name, status.message());
   }
   const std::string& blamed = find_setting(settings.front().first)->name;
   Status status = check(next);

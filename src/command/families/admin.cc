@@ -289,6 +289,13 @@ void lolwut(CommandContext& context) {
   int64_t version = 0;
   bool versioned = context.args.size() > 2 && equals_ignoring_case(context.args[1], "version");
   if (versioned && !parse_integer(context.args[2], &version)) return context.reply.error(errors::kNotInteger);
+  // Redis's picture of version 5 takes three numbers, that of version 6 two; its others take anything.
+  size_t from = versioned ? 3 : 1;
+  size_t numbers = version == 5 ? 3 : version == 6 ? 2 : 0;
+  for (size_t i = from; i < std::min(from + numbers, context.args.size()); ++i) {
+    int64_t number = 0;
+    if (!parse_integer(context.args[i], &number)) return context.reply.error(errors::kNotInteger);
+  }
   std::string text;
   // A varve: every season lays down one layer and never touches it again. The seed is the command's own.
   Random random(context.invocation.seed);

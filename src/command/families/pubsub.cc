@@ -73,7 +73,8 @@ void list_channels(CommandContext& context, bool shard) {
   if (context.args.size() > 3) {
     return reply_subcommand_error(context);
   }
-  std::string_view pattern = context.args.size() > 2 ? context.args[2] : "*";
+  std::optional<std::string_view> pattern;
+  if (context.args.size() > 2) pattern = context.args[2];
   std::vector<std::string> names = context.services.pubsub.channels_like(pattern, shard);
   context.reply.array(names.size());
   for (const std::string& name : names) context.reply.bulk(name);

@@ -225,10 +225,14 @@ void run_zrangestore(CommandContext& context) {
     SortedSet::OrderWalk walk(set);
     if (count > 0) walk.seek_rank(first);
     uint64_t bytes = 0;
+    // Redis adds them one by one, to a listpack until one is too much for it; and those know no -0.
+    const CollectionLimits& limits = context.host().collection_limits();
+    bool small = true;
     for (; walk.valid() && members.size() < count; walk.move(!request.reverse)) {
       bytes += walk.member().size() + kScoreSize;
       if (bytes > kCopyMax) return context.reply.error(errors::kCopyTooLong);
-      members.push_back({std::string(walk.member()), walk.score()});
+      small = small && members.size() < limits.zset_entries && walk.member().size() <= limits.zset_value;
+      members.push_back({std::string(walk.member()), walk.score() + (small ? 0.0 : -0.0)});
     }
     if (members.size() < count) return too_few(context);
     if (request.reverse) std::reverse(members.begin(), members.end());
