@@ -25,7 +25,7 @@ sys.path.insert(0, HERE)
 
 import harness  # noqa: E402
 
-MODULES = ["clients", "messages", "acl", "same_as_redis", "tools", "observation", "starts", "directories", "descriptors", "kill_loop", "checkpoint", "package_index",
+MODULES = ["clients", "messages", "acl", "tools", "observation", "starts", "directories", "descriptors", "kill_loop", "checkpoint", "package_index",
            "memory", "disk_full", "failed_sync", "benches", "stacks"]
 
 
