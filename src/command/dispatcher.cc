@@ -56,7 +56,7 @@ const Command* Dispatcher::Impl::look_up(const std::vector<std::string_view>& ar
     const Command* sub = CommandTable::find_subcommand(*command, args[1]);
     if (sub != nullptr) {
       command = sub;
-    } else if (command->run == nullptr) {
+    } else {
       std::string_view name = args[1].substr(0, 128);
       std::string upper = command->full_name;
       for (char& c : upper) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - ('a' - 'A')) : c;

@@ -138,23 +138,15 @@ void reply_info(Reply& reply, const Command& command) {
   for (const Command& sub : command.subcommands) reply_info(reply, sub);
 }
 
-void reply_all(CommandContext& context) {
+void command_all(CommandContext& context) {
   const auto& commands = context.services.table.commands();
   context.reply.array(commands.size());
   for (const auto& command : commands) reply_info(context.reply, *command);
 }
 
-void command_all(CommandContext& context) {
-  if (context.args.size() > 1) {
-    std::string_view name = context.args[1].substr(0, 128);
-    return context.reply.error("ERR unknown subcommand '" + std::string(name) + "'. Try COMMAND HELP.");
-  }
-  reply_all(context);
-}
-
 void command_info(CommandContext& context) {
   const auto& args = context.args;
-  if (args.size() == 2) return reply_all(context);
+  if (args.size() == 2) return command_all(context);
   context.reply.array(args.size() - 2);
   for (size_t i = 2; i < args.size(); i++) {
     const Command* command = context.services.table.find_by_full_name(args[i]);
