@@ -68,6 +68,11 @@ class Run:
         self.names = {name.split("|")[0] for name in self.commands if "|" in name} | {"debug"}
         self.life = seed // LIFE
 
+    def count(self, name, n=1):
+        """Errors are told by command only where there is nothing else."""
+        if not name.startswith("refused:") or name[len("refused:") :] in REFUSED:
+            self.tool.counters.add(name, n)
+
     def stop(self):
         if self.context is not None:
             self.tool.close_context(self.context)
@@ -103,7 +108,7 @@ class Run:
     def one_stream(self, seed):
         self.servers(seed)
         steps, pipeline = self.stream(seed)
-        difference, pair = self.attempt(steps, pipeline, self.tool.counters.add)
+        difference, pair = self.attempt(steps, pipeline, self.count)
         self.tool.counters.add("streams")
         self.tool.counters.add("commands", len(steps))
         self.tool.rounds += len(steps)
@@ -186,6 +191,9 @@ def script(transcript):
 
 def run(tool):
     found = Run(tool)
+    unknown = [name for name in tool.options.family.split(",") if name not in FAMILIES] if tool.options.family else []
+    if unknown:
+        raise SystemExit(f"no such family: {', '.join(unknown)}; there are {', '.join(FAMILIES)}")
     if shutil.which("redis-server") is None:
         raise Skip("there is no redis-server")
     seed = tool.options.seed

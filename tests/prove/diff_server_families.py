@@ -73,8 +73,9 @@ SERVER = {
                                     [b"TOUCH", m.key()]])),
         lambda m: [[b"MULTI"], [b"SET", m.key(), m.value()], [b"INCR", m.key()], m.one([[b"GET"], [b"nonsense"], [b"GET", m.key()]]),
                    [b"EXEC"]],
-        lambda m: [[b"MULTI"], [b"BLPOP", m.key(), b"0"], [b"LPUSH", m.key(), m.value()], [b"BLMPOP", b"0", b"1", m.key(), b"LEFT"],
-                   [b"BZPOPMIN", m.key(), b"0"], [b"EXEC"]],
+        # No timeout of 0: a connection that was closed meanwhile has no MULTI any more.
+        lambda m: [[b"MULTI"], [b"BLPOP", m.key(), b"1"], [b"LPUSH", m.key(), m.value()], [b"BLMPOP", b"1", b"1", m.key(), b"LEFT"],
+                   [b"BZPOPMIN", m.key(), b"1"], [b"EXEC"]],
         lambda m: [[b"MULTI"], m.one([[b"WATCH", b"a"], [b"MULTI"], [b"SELECT", b"1"], [b"HELLO", b"3"], [b"RESET"],
                                       [b"MOVE", b"a", b"1"]]),
                    [b"HGETALL", m.key()], [b"SMEMBERS", m.key()], [b"EXEC"]],

@@ -150,7 +150,7 @@ class Pair:
         self.ports = ports
         self.names = names      # of the commands with subcommands
         self.count = count
-        self.protocol = 2
+        self.protocol = [2, 2]  # by connection, as HELLO answered
         self.queued = [None, None]      # the commands of an open MULTI, by connection
         self.peers = [None, None]       # (ours, theirs) by connection
         self.transcript = []    # (step, theirs), for who wants to show them
@@ -182,7 +182,7 @@ class Pair:
     def drop(self, connection):
         for peer in self.peers[connection] or ():
             peer.close()
-        self.peers[connection], self.queued[connection] = None, None
+        self.peers[connection], self.queued[connection], self.protocol[connection] = None, None, 2
 
     def run(self, steps, pipeline):
         """Runs and compares `steps`, up to so many at once; raises Difference."""
@@ -227,15 +227,16 @@ class Pair:
         else:
             self.compare_one(number, name, words, ours, theirs)
         if name == "hello" and ours[:1] in b"%*":
-            self.protocol = 3 if ours[:1] == b"%" else 2
-        self.count(f"replies:resp{self.protocol}")
+            self.protocol[connection] = 3 if ours[:1] == b"%" else 2
+        self.count(f"replies:resp{self.protocol[connection]}")
         if ours == b"+QUEUED\r\n":
             self.queued[connection].append(words)
         elif name == "multi" and ours[:1] == b"+":
             self.queued[connection] = []
         elif name in ("exec", "discard", "reset"):
             self.queued[connection] = None
-            self.protocol = 2 if name == "reset" else self.protocol
+            if name == "reset":
+                self.protocol[connection] = 2
 
     def compare_one(self, number, name, words, ours, theirs):
         if not same(name, words, ours, theirs):
