@@ -30,6 +30,7 @@ class Drawer(Maker):
         super().__init__(chance)
         self.families = families
         self.may_queue = [False, False]     # whether a MULTI of that connection may be open
+        self.may_watch = [False, False]
         self.connection = 0
 
     def words_of(self, family):
@@ -59,6 +60,10 @@ class Drawer(Maker):
         first = step.words[0].upper()
         if len(step.words) == 1 and first in (b"MULTI", b"EXEC", b"DISCARD", b"RESET", b"QUIT"):
             self.may_queue[step.connection] = first == b"MULTI"
+            self.may_watch[step.connection] &= first == b"MULTI"
+        self.may_watch[step.connection] |= first == b"WATCH"
+        if any(self.may_watch) and first in (b"SETBIT", b"BITFIELD"):
+            return False  # one that changes the encoding alone is a write in varve, and to WATCH
         return not (self.may_queue[step.connection] and (first in SUBSCRIBING or first in UNSUBSCRIBING or first == b"MODULE"))
 
     def spoilt(self, words):
