@@ -32,10 +32,11 @@ NOT_SENT = {
     "shutdown": "ends the server", "monitor": "what follows is no reply", "compact": "varve's own", "waitaof": "Redis 7.2's",
     "client|no-touch": "Redis 7.2's", "client|setinfo": "Redis 7.2's", "save": "a checkpoint, in varve", "bgsave": "a checkpoint, in varve",
     "bgrewriteaof": "a compaction, in varve", "config|rewrite": "there is no file to write to", "debug": "compared by subcommands"}
-# Commands that can only be refused here: there is no cluster, no module, no file of users, no tracking and no event of latency.
+# Commands that can only be refused here: there is no cluster, no module, no file of users, no tracking, no group of
+# consumers and no event of latency.
 REFUSED = {"readonly", "readwrite", "asking", "module|load", "module|loadex", "module|unload", "acl|load", "acl|save", "client|caching",
-           "latency|graph"} | {
-               "cluster|" + name for name in "countkeysinslot getkeysinslot info keyslot links myid nodes shards slots".split()}
+           "latency|graph", "xinfo|consumers"} | {
+               "cluster|" + name for name in "countkeysinslot getkeysinslot help info keyslot links myid nodes shards slots".split()}
 
 
 class Run:
