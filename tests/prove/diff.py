@@ -19,12 +19,13 @@ import time
 import common
 from common import small_settings
 from diff_replies import line_of, replies_in, shown
-from diff_server_families import Step
+from diff_server_families import TOUR, Step
 from diff_streams import FAMILIES, Difference, Drawer, Pair
 from harness import Skip, shorten
 
 LENGTH = 400            # of a stream, about
 LIFE = 64               # streams of one pair of servers: those whose seeds share all but the last bits
+TOUR_EVERY = 16         # streams: one that begins with TOUR
 REDUCE_S = 60           # a stream is reduced for so long
 ENOUGH = 50_000         # commands after which each command of scope must have been exercised
 # Commands that are not compared, and why.
@@ -87,6 +88,8 @@ class Run:
             families = chance.sample(families, min(len(families), chance.choice([1, 2, 3])))
         drawer = Drawer(chance, families)
         steps = [Step(connection, [b"HELLO", chance.choice([b"2", b"3"])]) for connection in range(2)]
+        if seed % TOUR_EVERY == 0:
+            steps += [Step(0, words) for words in TOUR]
         steps += [Step(0, words) for _ in range(chance.choice([0, 5, 10])) for words in drawer.events()]  # something to work on
         length = chance.randrange(LENGTH // 4, 2 * LENGTH)
         while len(steps) < length:

@@ -72,7 +72,7 @@ DATA = {
         lambda m: [b"LSET", m.key(), m.index(), m.value()], lambda m: [b"LREM", m.key(), m.index(), m.member()],
         lambda m: [b"LINSERT", m.key(), m.one([b"BEFORE", b"after", b"x"]), m.member(), m.member()],
         lambda m: [b"LTRIM", m.key()] + m.one([[b"0", b"-1"], [b"1", b"-1"], [b"0", b"-2"], [m.index(), m.index()]]),
-        lambda m: [b"LPOS", m.key(), m.member()] + m.flat(m.some(lambda: [m.one([b"RANK", b"COUNT", b"maxlen", b"x"]), m.index()], 0, 3)),
+        lambda m: [b"LPOS", m.key(), m.member()] + m.flat(m.some(lambda: [m.one([b"RANK", b"COUNT", b"maxlen", b"x"]), m.turn()], 0, 3)),
         lambda m: [b"LMOVE", m.key(), m.key(), m.end(), m.end()], lambda m: [b"RPOPLPUSH", m.key(), m.key()],
         lambda m: [b"LMPOP"] + m.counted_keys() + [m.end()] + m.one([[], [b"COUNT", m.index()], [b"count", b"2"], [b"x"]]),
     ],
@@ -155,11 +155,12 @@ DATA = {
                    m.length(), m.unit()]
         + m.geo_options(),
         lambda m: [b"GEOSEARCH", m.one([m.geo_key(), m.geo_key(), m.key()])] + m.geo_shape() + m.geo_options(),
-        lambda m: [b"GEOSEARCHSTORE", m.one([m.geo_key(), m.key()]), m.geo_key()] + m.geo_shape() + m.geo_options(),
+        lambda m: [b"GEOSEARCHSTORE", m.key(), m.geo_key()] + m.geo_shape() + m.geo_options(),
         lambda m: [b"GEOSEARCH", m.geo_key(), b"FROMLONLAT"] + m.point() + [b"BYBOX", m.length(), m.length(), m.unit()] + m.geo_options(),
         lambda m: [b"GEOSEARCH", m.geo_key(), b"FROMMEMBER", m.place(), b"BYRADIUS", m.length(), m.unit()] + m.geo_options(),
-        lambda m: [b"GEOSEARCHSTORE", m.geo_key(), m.geo_key(), b"FROMMEMBER", m.place(), b"BYRADIUS", m.length(),
-                   m.unit()] + m.one([[], [b"STOREDIST"]]),
+        # Distances go elsewhere: as places they are one place, and what is as near as another comes in any order.
+        lambda m: [b"GEOSEARCHSTORE"] + m.one([[m.geo_key(), m.geo_key(), b"ASC"], [m.key(), m.geo_key(), b"STOREDIST"]])
+        + [b"FROMMEMBER", m.place(), b"BYRADIUS", m.length(), m.unit()],
     ],
     "streams": [
         lambda m: [b"XADD", m.stream_key()] + m.trim_options() + [m.entry_id()] + m.flat(m.some(lambda: [m.member(), m.value()])),
