@@ -235,14 +235,14 @@ std::vector<std::pair<std::string, std::string>> Configuration::get(std::string_
 
 Status Configuration::set(const std::vector<std::pair<std::string, std::string>>& settings,
                           const Apply& apply) {
-  std::set<const Setting*> seen;
+  std::set<std::string> seen;  // by name: Redis lets one stand beside its alias
   for (const auto& [name, value] : settings) {
     const Setting* setting = find_setting(name);
     if (setting == nullptr) {
       return Status::invalid_argument("Unknown option or number of arguments for CONFIG SET - '{}'", name);
     }
     if (!setting->changeable) return set_failed(name, "can't set immutable config");
-    if (!seen.insert(setting).second) return set_failed(name, "duplicate parameter");
+    if (!seen.insert(lower_case(name)).second) return set_failed(name, "duplicate parameter");
   }
   Config next = values_;
   for (const auto& [name, value] : settings) {

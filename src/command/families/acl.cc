@@ -115,7 +115,7 @@ void run_cat(CommandContext& context) {
     }
     return;
   }
-  context.reply.error(fmt::format("ERR Unknown category '{}'", until_nul(args[2])));
+  context.reply.error(fmt::format("ERR Unknown category '{}'", until_nul(args[2].substr(0, 128))));
 }
 
 void run_genpass(CommandContext& context) {
