@@ -55,8 +55,7 @@ class Drawer(Maker):
         return [Step(s.connection, [self.case(s.words[0])] + s.words[1:]) for s in made if self.note(s)]
 
     def note(self, step):
-        """Keeps track of MULTI; False for what has no business in it: subscribing, of which each channel is a reply, and MODULE,
-        which Redis refuses before it is queued and varve when it runs."""
+        """Keeps track of MULTI; False for what has no business in it: subscribing, of which each channel is a reply."""
         first = step.words[0].upper()
         if len(step.words) == 1 and first in (b"MULTI", b"EXEC", b"DISCARD", b"RESET", b"QUIT"):
             self.may_queue[step.connection] = first == b"MULTI"
@@ -64,7 +63,7 @@ class Drawer(Maker):
         self.may_watch[step.connection] |= first == b"WATCH"
         if any(self.may_watch) and first in (b"SETBIT", b"BITFIELD"):
             return False  # one that changes the encoding alone is a write in varve, and to WATCH
-        return not (self.may_queue[step.connection] and (first in SUBSCRIBING or first in UNSUBSCRIBING or first == b"MODULE"))
+        return not (self.may_queue[step.connection] and (first in SUBSCRIBING or first in UNSUBSCRIBING))
 
     def spoilt(self, words):
         """Now and then a word too few or too many."""

@@ -280,6 +280,7 @@ void run_swapdb(CommandContext& context) {
   if (first < 0 || second < 0 || first >= databases || second >= databases) {
     return context.reply.error(errors::kDbRange);
   }
+  if (first == second) return context.reply.ok();  // and no watched key is touched
   auto a = static_cast<uint32_t>(first);
   auto b = static_cast<uint32_t>(second);
   // Watched keys that come to be; those that were there are touched as the databases' own change.
