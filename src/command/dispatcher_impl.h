@@ -91,6 +91,7 @@ class Dispatcher::Impl final : private CommitObserver {
     struct Late {
       const QueuedCommand* command;
       uint64_t position;  // in the output: where its reply belongs
+      int protocol;       // of that place: HELLO may follow
     };
     std::vector<Late> late;
     struct Ran {

@@ -30,6 +30,7 @@ struct Dispatcher::Impl::ExecTail {
   struct Late {
     QueuedCommand command;
     size_t at;  // in `written`
+    int protocol;
   };
   uint64_t client = 0;
   std::string written;  // the replies of the others
@@ -90,7 +91,7 @@ void Dispatcher::Impl::run_exec(CommandContext& context, Exec* exec) {
     if ((queued.command->flags & (kCmdWrite | kCmdReadOnly | kCmdRepeatable)) != 0) {
       run_queued(context, queued, exec);
     } else {
-      exec->late.push_back({&queued, context.reply.out().end()});
+      exec->late.push_back({&queued, context.reply.out().end(), client.protocol});
     }
     queued.db = client.db;
   }
@@ -138,7 +139,8 @@ RunResult Dispatcher::Impl::finish_exec(CommandContext& context, Exec& exec) {
   OutputBuffer& out = context.reply.out();
   auto tail = std::make_shared<ExecTail>();
   for (const Exec::Late& late : exec.late) {
-    tail->late.push_back({*late.command, static_cast<size_t>(late.position - context.reply_start)});
+    tail->late.push_back(
+        {*late.command, static_cast<size_t>(late.position - context.reply_start), late.protocol});
   }
   discard(client);
   if (tail->late.empty()) return RunResult::kDone;
@@ -174,7 +176,7 @@ bool Dispatcher::Impl::run_tail(const std::shared_ptr<ExecTail>& tail) {
       if (weak.expired()) return;
       ClientState* there = services_.host.client(tail->client);
       if (there == nullptr) return;
-      write(tail->collected, there->protocol);
+      write(tail->collected, tail->late[tail->next].protocol);
       tail->gate = std::max(tail->gate, gate);
       ++tail->next;
       if (!run_tail(tail)) return;
@@ -183,7 +185,7 @@ bool Dispatcher::Impl::run_tail(const std::shared_ptr<ExecTail>& tail) {
       });
     };
     // Those before it may have changed what its client may do.
-    Reply refusal(tail->collected, client->protocol);
+    Reply refusal(tail->collected, late.protocol);
     if (!permitted_in_exec(late.command, *client, refusal)) {
       log_refusals(*client, AclContext::kMulti);
       continue;
@@ -192,7 +194,7 @@ bool Dispatcher::Impl::run_tail(const std::shared_ptr<ExecTail>& tail) {
     Transaction tx(keyspace_);
     tx.begin(&invocation.read, invocation.now_ms);
     uint64_t start = tail->collected.end();
-    Reply reply(tail->collected, client->protocol);
+    Reply reply(tail->collected, late.protocol);
     CommandContext one{services_,       *client, invocation, *late.command.command,
                        invocation.args, reply,   tx,         start};
     one.in_exec = true;

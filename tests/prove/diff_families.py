@@ -173,7 +173,7 @@ DATA = {
         lambda m: [b"XTRIM", m.stream_key()] + m.trim_options(m.one([True, True, False])),
         lambda m: [b"XREAD"] + m.one([[], [], [b"COUNT", m.index()], [b"BLOCK", b"1"], [b"BLOCK", b"-1"], [b"NOACK"]])
         + m.one([[b"STREAMS", m.stream_key(), m.read_id()], [b"STREAMS", m.stream_key(), m.key(), m.read_id(), m.read_id()]]),
-        lambda m: [b"XSETID", m.stream_key(), m.next_id()] + m.one([[], [], [b"ENTRIESADDED", m.index()], [b"MAXDELETEDID", m.entry_id()]]),
+        lambda m: [b"XSETID", m.stream_key(), m.next_id()] + m.one([[], [], [b"ENTRIESADDED", m.index()], [b"MAXDELETEDID", b"9223372036854775808"]]),
         lambda m: [b"XINFO", b"STREAM", m.stream_key()] + m.one([[], [], [b"FULL"], [b"FULL", b"COUNT", m.index()], [b"x"]]),
         lambda m: [b"XINFO", m.one([b"GROUPS", b"x", b"STREAM", b"GROUPS"]), m.one([m.key(), m.stream_key()])],
         lambda m: [b"XINFO", b"CONSUMERS", m.stream_key(), b"group"],

@@ -57,13 +57,18 @@ class Drawer(Maker):
     def note(self, step):
         """Keeps track of MULTI; False for what has no business in it: subscribing, of which each channel is a reply."""
         first = step.words[0].upper()
-        if len(step.words) == 1 and first in (b"MULTI", b"EXEC", b"DISCARD", b"RESET", b"QUIT"):
-            self.may_queue[step.connection] = first == b"MULTI"
-            self.may_watch[step.connection] &= first == b"MULTI"
+        ends = first in (b"EXEC", b"DISCARD") and self.may_queue[step.connection] or first in (b"RESET", b"QUIT")
+        if len(step.words) == 1 and (ends or first == b"MULTI"):
+            self.may_queue[step.connection] = not ends
+            self.may_watch[step.connection] &= not ends
         self.may_watch[step.connection] |= first == b"WATCH"
         if any(self.may_watch) and first in (b"SETBIT", b"BITFIELD"):
             return False  # one that changes the encoding alone is a write in varve, and to WATCH
-        return not (self.may_queue[step.connection] and (first in SUBSCRIBING or first in UNSUBSCRIBING))
+        if not self.may_queue[step.connection]:
+            return True
+        # Redis shares a queued command's argument with the key; in varve DEBUG OBJECT runs when the EXEC is committed.
+        about_objects = [w.upper() for w in step.words[:2]] in ([b"OBJECT", b"REFCOUNT"], [b"DEBUG", b"OBJECT"])
+        return not about_objects and first not in SUBSCRIBING and first not in UNSUBSCRIBING
 
     def spoilt(self, words):
         """Now and then a word too few or too many."""

@@ -286,6 +286,17 @@ TEST_CASE("FLUSHALL: deadlines of flushed keys do not reach their successors") {
 
 // --- help ---
 
+// DEBUG PROTOCOL runs behind the commit, when HELLO has been run.
+TEST_CASE("EXEC: a reply is written in the protocol of its place") {
+  InProcessServer server({});
+  const Words ask = {"DEBUG", "PROTOCOL", "set"};
+  const std::string elements = "3\r\n:0\r\n:1\r\n:2\r\n";
+  for (const Words& command : {Words{"MULTI"}, ask, {"HELLO", "3"}, ask}) server.run(1, command);
+  std::string replies = server.run(1, {"EXEC"});
+  CHECK(replies.substr(0, 5 + elements.size()) == "*3\r\n*" + elements);
+  CHECK(replies.substr(replies.size() - elements.size() - 1) == "~" + elements);
+}
+
 TEST_CASE("HELP of every container names exactly its subcommands") {
   InProcessServer server({});
   CommandTable table;

@@ -1,5 +1,7 @@
 // connection.cc: commands about the connection itself: who is there, in which protocol, with which password
 // and database.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <string>
 #include <string_view>
@@ -110,8 +112,8 @@ void hello(CommandContext& context) {
       named = true;
       name = args[++i];
     } else {
-      return context.reply.error(std::string("ERR Syntax error in HELLO option '") + std::string(args[i]) +
-                                 "'");
+      return context.reply.error(
+          fmt::format("ERR Syntax error in HELLO option '{}'", args[i].substr(0, args[i].find('\0'))));
     }
   }
   if (!authenticated) {
