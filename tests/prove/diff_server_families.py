@@ -27,7 +27,7 @@ COMMANDS = [[b"get", b"a"], [b"set", b"a", b"1"], [b"mset", b"a", b"1", b"b", b"
             [b"getex", b"b", b"persist"], [b"publish", b"news", b"x"], [b"subscribe", b"news", b"x"], [b"pfcount", b"a", b"b"],
             [b"memory", b"usage", b"a"],
             [b"xinfo", b"stream", b"a"], [b"rename", b"b", b"key:1"], [b"smove", b"a", b"b", b"c"], [b"client", b"list"],
-            [b"pfmerge", b"a", b"b"], []]
+            [b"pfmerge", b"a", b"b", b"c"], []]
 SECTIONS = [b"server", b"clients", b"memory", b"stats", b"keyspace", b"commandstats", b"errorstats", b"latencystats", b"all",
             b"everything", b"default", b"x"]
 SETTINGS = [b"hash-max-listpack-entries", b"hash-max-ziplist-entries", b"hash-max-listpack-value", b"set-max-intset-entries",
