@@ -64,10 +64,8 @@ struct Invocation {
   std::vector<std::string> owned;  // backs args once own_args() was called
   ReadContext read;
   Sequence gate = 0;
-  // The connection may set these two before the first run, from the end of the command before; 0: the clock
-  // is read.
-  int64_t now_ms = 0;      // wall time, frozen at the first run
-  int64_t started_us = 0;  // monotonic: when this run began
+  int64_t now_ms = 0;      // wall time, frozen at the first run; 0: not yet
+  int64_t started_us = 0;  // monotonic: when this run began; the connection may say so; 0: the clock is read
   int64_t ended_us = 0;    // monotonic: when the run ended that came to a reply
   uint64_t seed = 0;       // of the command's randomness, frozen at the first run; 0: not drawn yet
   bool admitted = false;

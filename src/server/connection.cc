@@ -156,8 +156,8 @@ size_t Connection::run_commands(std::string_view input) {
   const ClientLimits& limits = clients_.limits_;
   ParserLimits parser_limits = limits.parser;
   size_t used = 0;
-  const int64_t begun_us = clients_.clock_.monotonic_us(), begun_wall_us = clients_.clock_.now_us();
-  // Each command begins when the one before has ended: one look at the clock for each.
+  const int64_t begun_us = clients_.clock_.monotonic_us();
+  // Each command begins when the one before has ended: one look at this clock for each.
   int64_t now_us = begun_us;
   for (int commands = 0; commands < Clients::kCommandsPerTurn; ++commands) {
     if (parked_ || closed_ || state_.close_after_reply) return used;
@@ -175,7 +175,6 @@ size_t Connection::run_commands(std::string_view input) {
       return input.size();
     }
     clients_.scratch_.started_us = now_us;
-    clients_.scratch_.now_ms = (begun_wall_us + now_us - begun_us) / 1000;
     now_us = std::max(now_us, run_one(input.substr(used)));
   }
   return used;
