@@ -146,6 +146,7 @@ ALLOWED = [
     ("srandmember hrandfield zrandmember", chance, "is drawn; how many is not"),
     ("randomkey acl|genpass", own, "is drawn"),
     ("ttl pttl expiretime pexpiretime object|idletime time lastsave", clock, "the clocks are read at different moments"),
+    ("object|refcount", own, "Redis shares small integers and what a queued command brought, but not copies"),
     ("dbsize", overcounted, "keys that were overwritten blindly count twice until compaction has met them"),
     ("hello info client|id client|list client|info client|trackinginfo time lastsave memory|usage memory|stats memory|doctor "
      "memory|malloc-stats latency|latest latency|history latency|doctor latency|histogram latency|reset slowlog|get slowlog|len lolwut "

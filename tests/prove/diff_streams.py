@@ -66,9 +66,9 @@ class Drawer(Maker):
             return False  # one that changes the encoding alone is a write in varve, and to WATCH
         if not self.may_queue[step.connection]:
             return True
-        # Redis shares a queued command's argument with the key; in varve DEBUG OBJECT runs when the EXEC is committed.
-        about_objects = [w.upper() for w in step.words[:2]] in ([b"OBJECT", b"REFCOUNT"], [b"DEBUG", b"OBJECT"])
-        return not about_objects and first not in SUBSCRIBING and first not in UNSUBSCRIBING
+        # DEBUG OBJECT runs when the EXEC is committed.
+        about_object = [w.upper() for w in step.words[:2]] == [b"DEBUG", b"OBJECT"]
+        return not about_object and first not in SUBSCRIBING and first not in UNSUBSCRIBING
 
     def spoilt(self, words):
         """Now and then a word too few or too many."""

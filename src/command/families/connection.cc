@@ -98,8 +98,6 @@ void hello(CommandContext& context) {
     if (version < 2 || version > 3) return context.reply.error(errors::kNoProto);
   }
   bool authenticated = client.authenticated || !context.services.acl.needs_auth();
-  bool named = false;
-  std::string_view name;
   for (size_t i = 2; i < args.size(); i++) {
     size_t more = args.size() - 1 - i;
     if (equals_ignoring_case(args[i], "auth") && more >= 2) {
@@ -109,8 +107,7 @@ void hello(CommandContext& context) {
     } else if (equals_ignoring_case(args[i], "setname") && more >= 1) {
       if (!valid_client_name(args[i + 1])) return context.reply.error(kBadClientName);
       if (args[i + 1].size() > kClientNameMax) return context.reply.error(kLongClientName);
-      named = true;
-      name = args[++i];
+      client.name = args[++i];  // whatever becomes of the rest, as in Redis
     } else {
       return context.reply.error(
           fmt::format("ERR Syntax error in HELLO option '{}'", args[i].substr(0, args[i].find('\0'))));
@@ -122,7 +119,6 @@ void hello(CommandContext& context) {
         "<pass> option can "
         "be used to authenticate the client and select the RESP protocol version at the same time");
   }
-  if (named) client.name = name;
   if (version != 0) client.protocol = static_cast<int>(version);
   reply_hello(context);
 }
