@@ -240,10 +240,8 @@ RunResult Dispatcher::Impl::run_admitted(const Command& command, const Need& nee
   }
   if (context.result == RunResult::kBlocked) {
     drop();
-    // Monitors are shown it when it begins to wait, not when it is served; as is what it did not find.
+    // Monitors are shown it when it begins to wait, not when it is served.
     if (!monitors_.empty()) show(command, client, invocation);
-    if (!client.blocked && !tx_.events().empty())
-      deliver(tx_.events(), {}, std::max(client.shown, invocation.read.seen));
     return block(client, invocation, out);
   }
   if (tx_.has_writes()) {

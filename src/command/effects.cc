@@ -81,6 +81,8 @@ RunResult Dispatcher::Impl::block(ClientState& client, Invocation& invocation, O
   // What it did not find was perhaps taken away a moment ago.
   Sequence gate = std::max(invocation.read.seen, keyspace_.map_sequence());
   bool fresh = blocked_.block(client, std::move(*invocation.block), gate);
+  // As Redis, it tells which keys it missed when it begins to wait.
+  if (fresh && !tx_.events().empty()) deliver(tx_.events(), {}, std::max(client.shown, gate));
   if (fresh && timeout_ms > 0) {
     services_.host.after_ms_for(
         client.id, timeout_ms,

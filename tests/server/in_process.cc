@@ -120,7 +120,8 @@ ClientState* InProcessServer::ServerHost::client(uint64_t id) {
   return found == server_.clients_.end() ? nullptr : &found->second->state;
 }
 
-void InProcessServer::ServerHost::push(uint64_t id, Sequence, const PushMessage& message) {
+void InProcessServer::ServerHost::push(uint64_t id, Sequence gate, const PushMessage& message) {
+  server_.pushed_gate_ = gate;
   Client& c = server_.client(id);
   std::string_view bytes = message.encoded(c.state.protocol);
   if (c.running)

@@ -96,6 +96,8 @@ class InProcessServer {
   Engine& engine() { return *engine_; }
   Dispatcher& dispatcher() { return *dispatcher_; }
   uint64_t faults() const { return faults_; }
+  // What the latest message waits for where replies are held back until they are durable.
+  Sequence pushed_gate() const { return pushed_gate_; }
 
  private:
   struct Client {
@@ -131,6 +133,7 @@ class InProcessServer {
   void wait_for(Start start);
 
   InProcessOptions options_;
+  Sequence pushed_gate_ = 0;
   CrashFs files_;
   SimExecutor executor_;
   ManualClock clock_;

@@ -284,7 +284,18 @@ TEST_CASE("FLUSHALL: deadlines of flushed keys do not reach their successors") {
   }
 }
 
-// --- help ---
+// That there is no such key shows the flush, which must not be seen before it is durable.
+TEST_CASE("XREAD BLOCK: the event of a miss waits for the flush that it shows") {
+  InProcessServer server({});
+  server.run(1, {"CONFIG", "SET", "notify-keyspace-events", "KEAm"});
+  server.run(2, {"SUBSCRIBE", "__keyevent@0__:keymiss"});
+  server.run(1, {"XADD", "s", "*", "a", "b"});
+  server.run(1, {"FLUSHALL"});
+  const Sequence flushed = server.engine().last_sequence();
+  server.run(3, {"XREAD", "BLOCK", "0", "STREAMS", "s", "0"});
+  CHECK(server.take(2).find("keymiss") != std::string::npos);
+  CHECK(server.pushed_gate() == flushed);
+}
 
 // DEBUG PROTOCOL runs behind the commit, when HELLO has been run.
 TEST_CASE("EXEC: a reply is written in the protocol of its place") {
@@ -296,6 +307,8 @@ TEST_CASE("EXEC: a reply is written in the protocol of its place") {
   CHECK(replies.substr(0, 5 + elements.size()) == "*3\r\n*" + elements);
   CHECK(replies.substr(replies.size() - elements.size() - 1) == "~" + elements);
 }
+
+// --- help ---
 
 TEST_CASE("HELP of every container names exactly its subcommands") {
   InProcessServer server({});
