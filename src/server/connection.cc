@@ -157,8 +157,9 @@ size_t Connection::run_commands(std::string_view input) {
   ParserLimits parser_limits = limits.parser;
   size_t used = 0;
   const int64_t begun_us = clients_.clock_.monotonic_us();
-  // Each command begins when the one before has ended: one look at this clock for each.
+  // Each command begins when the one before has ended, where that says when: one look at this clock for each.
   int64_t now_us = begun_us;
+  int64_t ended_us = begun_us;
   for (int commands = 0; commands < Clients::kCommandsPerTurn; ++commands) {
     if (parked_ || closed_ || state_.close_after_reply) return used;
     if (now_us - begun_us >= Clients::kConnectionTurnUs) return used;
@@ -174,13 +175,14 @@ size_t Connection::run_commands(std::string_view input) {
       protocol_error();
       return input.size();
     }
-    clients_.scratch_.started_us = now_us;
-    now_us = std::max(now_us, run_one(input.substr(used)));
+    clients_.scratch_.started_us = ended_us;
+    ended_us = run_one(input.substr(used));
+    now_us = std::max(now_us, ended_us);
   }
   return used;
 }
 
-// Returns when the command ended, if it has its reply.
+// Returns when the command ended, if it has its reply and was run; else 0.
 int64_t Connection::run_one(std::string_view rest) {
   Invocation& invocation = clients_.scratch_;
   if (clients_.scratch_owner_ != state_.id) {

@@ -115,6 +115,7 @@ class TestBackend final : public Backend {
     const auto& args = invocation.args;
     std::string name(args[0]);
     invocation.gate = 0;
+    started_us.push_back(invocation.started_us);
     if (name == "SET") {
       value = args[1];
       value_sequence = invocation.gate = ++last;
@@ -214,6 +215,7 @@ class TestBackend final : public Backend {
   std::function<void()> serve;
   std::function<void(const PushMessage&)> tell;
   int runs = 0, turns = 0, streams = 0;
+  std::vector<int64_t> started_us;     // what each command was told
   ReadContext* stream_read = nullptr;  // of the last step
   std::vector<std::string> probed;
   std::vector<size_t> probe_limits;
@@ -686,6 +688,19 @@ TEST_CASE("a turn of long commands ends by their time, not by their number") {
   CHECK(f.backend.runs == 6);
   for (int turns = 0; turns < 20; ++turns) f.turn();
   CHECK(f.backend.runs == 20);
+}
+
+// A command that was only queued or refused does not say when it ended: the next one is not charged for it.
+TEST_CASE("a command begins when the one before has ended, if that is known") {
+  Fixture f;
+  Wire& wire = f.connect();
+  f.feed(wire, "LONG 100\r\nLONG 50\r\nSET x\r\nGET\r\n");
+  const std::vector<int64_t>& started = f.backend.started_us;
+  REQUIRE(started.size() == 4);
+  CHECK(started[0] > 0);
+  CHECK(started[1] == started[0] + 100);
+  CHECK(started[2] == started[1] + 50);
+  CHECK(started[3] == 0);
 }
 
 TEST_CASE("output: a client that does not read is not read from, and goes on when it reads") {
