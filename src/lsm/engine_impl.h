@@ -53,7 +53,10 @@ class Engine::Impl {
                                              std::string_view end, const Snapshot* snapshot);
   IterState read_table(BlockSource& source, const TableRef& table, std::string_view key, uint64_t hash,
                        Sequence at, TableHit* hit, bool* settled);
-  ReadState find(BlockSource& source, std::string_view key, Sequence at, ReadValue* out, Sequence* seen);
+  // What is read in order to be written next is not worth a row that says there is nothing yet.
+  enum class Purpose : uint8_t { kReading, kWriting };
+  ReadState find(BlockSource& source, std::string_view key, Sequence at, Purpose purpose, ReadValue* out,
+                 Sequence* seen);
   ReadState find_in_tables(BlockSource& source, std::string_view key, uint64_t hash, Sequence at,
                            ReadValue* out);
 

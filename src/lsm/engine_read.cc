@@ -138,8 +138,8 @@ ReadState Engine::Impl::find_in_tables(BlockSource& source, std::string_view key
   return ReadState::kAbsent;
 }
 
-ReadState Engine::Impl::find(BlockSource& source, std::string_view key, Sequence at, ReadValue* out,
-                             Sequence* seen) {
+ReadState Engine::Impl::find(BlockSource& source, std::string_view key, Sequence at, Purpose purpose,
+                             ReadValue* out, Sequence* seen) {
   ++counts_.gets;
   uint64_t hash = hash_key(key);
   // Memory first: only records and tombstones here can still be undurable.
@@ -175,7 +175,7 @@ ReadState Engine::Impl::find(BlockSource& source, std::string_view key, Sequence
   state = find_in_tables(source, key, hash, at, out);
   if (state == ReadState::kFound) {
     rows_.insert(key, hash, {true, out->value});
-  } else if (state == ReadState::kAbsent) {
+  } else if (state == ReadState::kAbsent && purpose == Purpose::kReading) {
     rows_.insert(key, hash, {false, {}});
   } else {
     return state;
@@ -188,13 +188,13 @@ ReadState Engine::Impl::get(ReadContext& context, std::string_view key, ReadValu
                             const Snapshot* snapshot) {
   CachedSource source(*this, &context);
   Sequence at = snapshot != nullptr ? snapshot->sequence() : kMaxSequence;
-  return find(source, key, at, out, &context.seen);
+  return find(source, key, at, Purpose::kReading, out, &context.seen);
 }
 
 ReadState Engine::Impl::get_in_memory(std::string_view key, ReadValue* out) {
   CachedSource source(*this, nullptr);
   Sequence seen = 0;
-  return find(source, key, kMaxSequence, out, &seen);
+  return find(source, key, kMaxSequence, Purpose::kWriting, out, &seen);
 }
 
 }  // namespace varve

@@ -129,7 +129,10 @@ Sequence Engine::Impl::commit(const WriteBatch& batch) {
     } else {
       uint64_t hash = hash_key(op.key);
       active_->add(sequence++, op.kind, op.blind, op.key, op.value, newest_snapshot, hash);
-      if (!planted(Plant::row_outlives_write)) rows_.erase(op.key, hash);
+      if (op.kind == Kind::kDelete)
+        rows_.erase(op.key, hash);
+      else if (!planted(Plant::row_outlives_write))
+        rows_.replace(op.key, hash, op.value);
     }
     counts_.user_bytes_written += op.key.size() + op.value.size();
   }

@@ -183,6 +183,10 @@ void RowCache::insert(std::string_view key, uint64_t hash, const Row& row) {
     if (slot == home.slots + kSlots) slot = &home.slots[hash % kSlots];
     retire(slot);
   }
+  *slot = store(key, hash, row);
+}
+
+uint64_t RowCache::store(std::string_view key, uint64_t hash, const Row& row) {
   auto* stored = static_cast<Stored*>(::operator new(sizeof(Stored) + key.size() + row.value.size()));
   auto address = reinterpret_cast<uintptr_t>(stored);
   VARVE_CHECK((address & ~kAddress) == 0);
@@ -193,9 +197,25 @@ void RowCache::insert(std::string_view key, uint64_t hash, const Row& row) {
   stored->value_size = static_cast<uint32_t>(row.value.size());
   std::memcpy(stored->bytes(), key.data(), key.size());
   if (!row.value.empty()) std::memcpy(stored->bytes() + key.size(), row.value.data(), row.value.size());
-  *slot = hash >> kTagShift << kTagShift | address;
   used_ += stored->charge();
   ++rows_;
+  return hash >> kTagShift << kTagShift | address;
+}
+
+void RowCache::replace(std::string_view key, uint64_t hash, std::string_view value) {
+  uint64_t* slot = find(key, hash);
+  if (slot == nullptr) return;
+  auto* row = reinterpret_cast<Stored*>(*slot & kAddress);
+  if (row->value_size == value.size()) {
+    if (!value.empty()) std::memcpy(row->bytes() + row->key_size, value.data(), value.size());
+    row->found = true;
+    row->generation = generation_of(key);
+    return;
+  }
+  uint64_t used = *slot & kUsed;
+  retire(slot);
+  if (key.size() + value.size() <= kRowMax && retired_bytes_ <= kRetiredMax && used_ < capacity_)
+    *slot = store(key, hash, {true, value}) | used;
 }
 
 void RowCache::erase(std::string_view key, uint64_t hash) {

@@ -3,8 +3,9 @@
 //
 // What stands here agrees with what the tables answer for the key's newest version, absence included:
 //   - a row goes in only after all memtables were asked and knew nothing of the key;
-//   - a write takes its key's row out, a range delete those of its range, and what the memtable holds then
-//     hides the key until it is in a table. Compaction changes no answer, so it need not be told.
+//   - a put gives its key's row the new value, a delete takes it out, a range delete those of its range, and
+//     what the memtable holds then hides the key until it is in a table. Compaction changes no answer, so it
+//     need not be told.
 // Snapshots read past it.
 //
 // Rows lie behind buckets of eight slots, one cache line each: 16 bits of the hash and the row's address,
@@ -38,6 +39,9 @@ class RowCache {
   bool lookup(std::string_view key, uint64_t hash, Row* out);
   // What the tables answered. Not every row is kept: a cache that is full lets in one of a few.
   void insert(std::string_view key, uint64_t hash, const Row& row);
+  // The key was written: its row, if there is one, has this value from now on, in place where it fits: as an
+  // overwrite in a memtable, that changes what a Row of it shows.
+  void replace(std::string_view key, uint64_t hash, std::string_view value);
   void erase(std::string_view key, uint64_t hash);
   // Every row with begin <= key < end, and perhaps others: a step whose cost does not depend on how many.
   void erase_range(std::string_view begin, std::string_view end);
@@ -66,6 +70,8 @@ class RowCache {
   Bucket& bucket(size_t index) const;
   uint32_t generation_of(std::string_view key) const;
   uint64_t* find(std::string_view key, uint64_t hash) const;
+  // A row in the memory of its own, as a slot holds it; counted as used.
+  uint64_t store(std::string_view key, uint64_t hash, const Row& row);
   void grow();
   void place(Bucket* bucket, uint64_t slot);
   void retire(uint64_t* slot);

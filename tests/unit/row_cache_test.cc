@@ -1,6 +1,7 @@
 // Goal: the row cache never answers what is no longer so, keeps within its room, and keeps what is used.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
@@ -50,6 +51,50 @@ TEST_CASE("rows are found until they are taken out") {
   CHECK(cache.row_count() == 2);
   CHECK(cache.hits() == 4);
   CHECK(cache.misses() == 2);
+}
+
+TEST_CASE("a row has the value that was written last; a write makes none") {
+  RowCache cache(1 << 20);
+  auto write = [&](const std::string& key, std::string_view value) {
+    cache.replace(key, hash_key(key), value);
+  };
+  put(cache, "a", "1");
+  cache.insert("b", hash_key("b"), {false, {}});
+  write("a", "second");
+  write("b", "is there now");
+  write("c", "nobody asked for it");
+  CHECK(get(cache, "a") == "second");
+  CHECK(get(cache, "b") == "is there now");
+  CHECK(get(cache, "c") == "-");
+  CHECK(cache.row_count() == 2);
+  size_t used = cache.memory_used();
+  write("b", "is there too");
+  CHECK(cache.memory_used() == used);
+  SUBCASE("a long one is no row any more") {
+    write("a", std::string(RowCache::kRowMax, 'x'));
+    CHECK(get(cache, "a") == "-");
+  }
+  SUBCASE("a row that a range delete took is there again") {
+    cache.erase_range("", "b");
+    CHECK(get(cache, "a") == "-");
+    put(cache, "a", "3");
+    cache.erase_range("", "b");
+    write("a", "4");
+    CHECK(get(cache, "a") == "4");
+  }
+}
+
+TEST_CASE("rows that grow keep within the room") {
+  RowCache cache(100'000);
+  for (uint64_t i = 0; i < 500; ++i) put(cache, key(i), "short");
+  const std::string longer(3000, 'x');
+  size_t most = 0;
+  for (uint64_t i = 0; i < 500; ++i) {
+    cache.replace(key(i), hash_key(key(i)), longer);
+    most = std::max(most, cache.memory_used());
+  }
+  CHECK(most < 100'000 + 4000);
+  CHECK(most > 50'000);
 }
 
 TEST_CASE("a value stays readable until it is released") {
