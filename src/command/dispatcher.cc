@@ -11,6 +11,7 @@
 #include "base/plant.h"
 #include "command/dispatcher_impl.h"
 #include "command/errors.h"
+#include "resp/peek.h"
 
 namespace varve {
 namespace {
@@ -19,6 +20,7 @@ constexpr int kExpirySliceHints = 200;
 constexpr int64_t kExpiryPauseMs = 2;
 constexpr uint64_t kProbedStringMax = 64 * 1024;
 constexpr size_t kProbedMembers = 16;
+constexpr size_t kPrefetchedKeyMax = 100;  // no more than a key that lies on the stack
 
 // What the engine is asked to admit: the arguments become records with their keys, tags and hints, about 40
 // bytes beside the two arguments of a pair. A batch that turns out larger is asked for again.
@@ -374,6 +376,22 @@ void Dispatcher::Impl::end_reply(ClientState& client, Invocation& invocation, Ou
   if (client.reply_mode == ReplyMode::kSkipNext) client.reply_mode = ReplyMode::kOn;
 }
 
+size_t Dispatcher::Impl::prefetch(const ClientState& client, std::string_view input) const {
+  const Engine* engine = services_.engine;
+  if (engine == nullptr || !engine->worth_prefetching()) return kPrefetched;
+  DatabaseId database = keyspace_.database(client.db);
+  uint64_t begun[kPrefetched];
+  size_t count = 0;
+  EngineKey metadata;
+  for (std::string_view key; count < kPrefetched && peek_request(&input, &key); ++count) {
+    if (key.size() > kPrefetchedKeyMax) key = {};
+    make_metadata_key(database, key, &metadata);
+    begun[count] = engine->begin_prefetch(metadata);
+  }
+  for (size_t i = 0; i < count; ++i) engine->prefetch(begun[i]);
+  return std::max<size_t>(count, 1);
+}
+
 size_t Dispatcher::Impl::probe(const ClientState& client, const std::vector<std::string_view>& args,
                                ReadContext& read, size_t keys_max) {
   if (services_.engine == nullptr || args.empty()) return 0;
@@ -480,6 +498,10 @@ void Dispatcher::detach() {
 RunResult Dispatcher::run(ClientState& client, Invocation& invocation, OutputBuffer& out) {
   return impl_->run(client, invocation, out);
 }
+size_t Dispatcher::prefetch(const ClientState& client, std::string_view input) const {
+  return impl_->prefetch(client, input);
+}
+
 size_t Dispatcher::probe(const ClientState& client, const std::vector<std::string_view>& args,
                          ReadContext& read, size_t keys_max) {
   return impl_->probe(client, args, read, keys_max);

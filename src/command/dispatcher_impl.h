@@ -41,6 +41,7 @@ class Dispatcher::Impl final : private CommitObserver {
   }
 
   RunResult run(ClientState& client, Invocation& invocation, OutputBuffer& out);
+  size_t prefetch(const ClientState& client, std::string_view input) const;
   size_t probe(const ClientState& client, const std::vector<std::string_view>& args, ReadContext& read,
                size_t keys_max);
   void tick();

@@ -1,6 +1,7 @@
 #include "lsm/engine.h"
 
 #include "base/check.h"
+#include "base/checksum.h"
 #include "base/log.h"
 #include "lsm/engine_impl.h"
 
@@ -164,6 +165,19 @@ ReadState Engine::get(ReadContext& context, std::string_view key, ReadValue* out
 }
 void Engine::release_values() {
   impl_->rows_.release_retired();
+}
+bool Engine::worth_prefetching() const {
+  return impl_->active_->memory_used() + impl_->rows_.memory_used() > kPrefetchFrom;
+}
+uint64_t Engine::begin_prefetch(std::string_view key) const {
+  uint64_t hash = hash_key(key);
+  impl_->active_->prefetch(hash);
+  impl_->rows_.prefetch(hash);
+  return hash;
+}
+void Engine::prefetch(uint64_t begun) const {
+  impl_->active_->prefetch_entry(begun);
+  impl_->rows_.prefetch_row(begun);
 }
 ReadState Engine::get_in_memory(std::string_view key, ReadValue* out) {
   return impl_->get_in_memory(key, out);

@@ -32,6 +32,8 @@ namespace varve {
 inline constexpr int kRestartsBeforeHold = 8;
 // Rows take at most this part of the block cache's room.
 inline constexpr size_t kRowsShare = 4;
+// Less than that in memory stays in the processor's caches by itself.
+inline constexpr size_t kPrefetchFrom = 2 << 20;  // bytes
 
 class Engine::Impl {
  public:

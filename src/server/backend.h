@@ -13,8 +13,9 @@ namespace varve {
 class Backend {
  public:
   virtual ~Backend() = default;
-  // As Dispatcher::run, Dispatcher::probe and Dispatcher::client_gone.
+  // As Dispatcher::run, prefetch, probe and client_gone.
   virtual RunResult run(ClientState& client, Invocation& invocation, OutputBuffer& out) = 0;
+  virtual size_t prefetch(const ClientState& client, std::string_view input) = 0;
   virtual size_t probe(const ClientState& client, const std::vector<std::string_view>& args,
                        ReadContext& read, size_t keys_max) = 0;
   virtual void client_gone(uint64_t id) = 0;

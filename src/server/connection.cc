@@ -156,6 +156,7 @@ size_t Connection::run_commands(std::string_view input) {
   const ClientLimits& limits = clients_.limits_;
   ParserLimits parser_limits = limits.parser;
   size_t used = 0;
+  size_t ahead = 0;  // requests behind this one whose data is on its way
   const int64_t begun_us = clients_.clock_.monotonic_us();
   // Each command begins when the one before has ended, where that says when: one look at this clock for each.
   int64_t now_us = begun_us;
@@ -175,6 +176,8 @@ size_t Connection::run_commands(std::string_view input) {
       protocol_error();
       return input.size();
     }
+    if (ahead > 0) --ahead;
+    if (ahead == 0 && used < input.size()) ahead = clients_.backend_.prefetch(state_, input.substr(used));
     clients_.scratch_.started_us = ended_us;
     ended_us = run_one(input.substr(used));
     now_us = std::max(now_us, ended_us);

@@ -86,6 +86,10 @@ size_t Core::probe(const ClientState& client, const std::vector<std::string_view
   return dispatcher_.probe(client, args, read, keys_max);
 }
 
+size_t Core::prefetch(const ClientState& client, std::string_view input) {
+  return dispatcher_.prefetch(client, input);
+}
+
 void Core::client_gone(uint64_t id) {
   host_.client_gone(id);
   dispatcher_.client_gone(id);

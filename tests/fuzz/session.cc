@@ -148,6 +148,9 @@ class Session final : private Backend {
   RunResult run(ClientState& client, Invocation& invocation, OutputBuffer& out) override {
     return dispatcher_->run(client, invocation, out);
   }
+  size_t prefetch(const ClientState& client, std::string_view input) override {
+    return dispatcher_->prefetch(client, input);
+  }
   size_t probe(const ClientState& client, const std::vector<std::string_view>& args, ReadContext& read,
                size_t keys_max) override {
     return dispatcher_->probe(client, args, read, keys_max);

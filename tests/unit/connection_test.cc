@@ -109,6 +109,7 @@ class TestStream final : public ReplyStream {
 class TestBackend final : public Backend {
  public:
   void stream_ended(const ClientState&, Invocation&) override {}
+  size_t prefetch(const ClientState&, std::string_view) override { return 1; }
   RunResult run(ClientState& client, Invocation& invocation, OutputBuffer& out) override {
     ++runs;
     Reply reply(out, client.protocol);
