@@ -5,6 +5,7 @@
 #include "command/dispatcher.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -211,10 +212,9 @@ RunResult Dispatcher::Impl::run_admitted(const Command& command, const Need& nee
   touched_.clear();
   Reply reply(out, client.protocol);
   CommandContext context{services_, client, invocation, command, invocation.args, reply, tx_, start};
-  Exec exec;
-  bool is_exec = (command.flags & kCmdExec) != 0;
-  if (is_exec)
-    run_exec(context, &exec);
+  std::optional<Exec> exec;  // of EXEC only: making one takes as long as a quick command
+  if ((command.flags & kCmdExec) != 0)
+    run_exec(context, &exec.emplace());
   else
     command.run(context);
   struct EndOfRun {
@@ -231,7 +231,7 @@ RunResult Dispatcher::Impl::run_admitted(const Command& command, const Need& nee
     invocation.stream.reset();
     refused_.clear();
     refused_logins_.clear();
-    if (exec.ran) static_cast<ClientSettings&>(client) = exec.before;
+    if (exec && exec->ran) static_cast<ClientSettings&>(client) = exec->before;
   };
 
   if (invocation.read.faulted()) {
@@ -266,7 +266,7 @@ RunResult Dispatcher::Impl::run_admitted(const Command& command, const Need& nee
 
   if (client.blocked) blocked_.finish_run(client);
   for (const auto& [database, key] : touched_) watches_.written(database, key);
-  RunResult result = is_exec ? finish_exec(context, exec) : context.result;
+  RunResult result = exec ? finish_exec(context, *exec) : context.result;
   invocation.ended_us = services_.clock.monotonic_us();
   invocation.run_us = std::max<int64_t>(0, invocation.ended_us - started_us) + invocation.spent_us;
   count_run(command, out.unsent(out.end()).substr(static_cast<size_t>(start - out.begin())));
@@ -276,7 +276,7 @@ RunResult Dispatcher::Impl::run_admitted(const Command& command, const Need& nee
   else
     invocation.spent_us = invocation.run_us;
   if (!refused_.empty() || !refused_logins_.empty())
-    log_refusals(client, is_exec ? AclContext::kMulti : AclContext::kTopLevel);
+    log_refusals(client, exec ? AclContext::kMulti : AclContext::kTopLevel);
   if (!monitors_.empty()) show(command, client, invocation);
   end_reply(client, invocation, out, start, &result);
   if (result != RunResult::kDone) invocation.own_args();
