@@ -28,9 +28,10 @@ def bench_redis(t):
 
 
 @test
-def bench_sorted_sets(t):
-    out = run_bench(t, "bench_sorted_sets.py", "--sizes", "10,1000", "--requests", "200", "--pairs", "500", "--queues", "10")
-    check("ZRANK" in out and "queue of" in out, out)
+def bench_collections(t):
+    out = run_bench(t, "bench_collections.py", "--sizes", "10,1000", "--requests", "200", "--singles", "2", "--pairs", "500",
+                    "--queues", "10")
+    check("ZRANK" in out and "UNLINK of a hash" in out and "list queue of" in out, out)
 
 
 @test
