@@ -1,5 +1,6 @@
 #include "lsm/memtable.h"
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -36,12 +37,12 @@ class MemTableIterator final : public RecordIterator {
  public:
   explicit MemTableIterator(const MemTableTree& tree) : tree_(tree) {}
 
-  void seek_to_first() override { enter(tree_.first(), false); }
-  void seek_to_last() override { enter(tree_.last(), true); }
-  void seek(std::string_view key) override { enter(tree_.lower_bound(key), false); }
+  void seek_to_first() override { start(tree_.first(), false); }
+  void seek_to_last() override { start(tree_.last(), true); }
+  void seek(std::string_view key) override { start(tree_.lower_bound(key), false); }
   void seek_before(std::string_view key) override {
     MemTableTree::Position at = tree_.lower_bound(key);
-    enter(at.leaf == nullptr ? tree_.last() : MemTableTree::previous(at), true);
+    start(at.leaf == nullptr ? tree_.last() : MemTableTree::previous(at), true);
   }
   void next() override {
     VARVE_DCHECK(valid());
@@ -49,7 +50,7 @@ class MemTableIterator final : public RecordIterator {
       ++version_;
       show();
     } else {
-      enter(MemTableTree::next(at_), false);
+      step(MemTableTree::next(at_), true);
     }
   }
   void prev() override {
@@ -58,11 +59,40 @@ class MemTableIterator final : public RecordIterator {
       --version_;
       show();
     } else {
-      enter(MemTableTree::previous(at_), true);
+      step(MemTableTree::previous(at_), false);
     }
   }
 
  private:
+  static constexpr int kAheadMax = 8;
+
+  void start(MemTableTree::Position at, bool oldest) {
+    ahead_ = fetched_ = 0;
+    enter(at, oldest);
+  }
+  void step(MemTableTree::Position at, bool forward) {
+    if (forward != forward_ || at.leaf != at_.leaf) fetched_ = 0;
+    forward_ = forward;
+    ahead_ = std::min(ahead_ * 2 + 1, kAheadMax);
+    if (at.leaf != nullptr) fetch_ahead(at);
+    enter(at, !forward);
+  }
+  // Entries lie wherever there was room, and each would be a cache miss. So those that come next are on their
+  // way while one is looked at, the more the longer the walk.
+  void fetch_ahead(MemTableTree::Position at) {
+    if (fetched_ > 0) --fetched_;
+    while (fetched_ < ahead_) {
+      int slot = forward_ ? at.slot + fetched_ + 1 : at.slot - fetched_ - 1;
+      if (slot < 0 || slot >= at.leaf->count) {
+        MemTableTree::prefetch_leaf(forward_ ? at.leaf->right : at.leaf->left, forward_);
+        return;
+      }
+      const char* entry = reinterpret_cast<const char*>(at.leaf->entry[slot]);
+      __builtin_prefetch(entry);
+      __builtin_prefetch(entry + 64);
+      ++fetched_;
+    }
+  }
   // Stands on the newest version of the entry, or on its oldest.
   void enter(MemTableTree::Position at, bool oldest) {
     at_ = at;
@@ -95,6 +125,9 @@ class MemTableIterator final : public RecordIterator {
   MemTableTree::Position at_;
   std::vector<const MemTableVersion*> older_;  // of the entry at at_, newest first
   size_t version_ = 0;                         // 0: the entry's own; i: older_[i - 1]
+  bool forward_ = true;
+  int ahead_ = 0;    // so many entries of the leaf are fetched before they are needed
+  int fetched_ = 0;  // and so many are
 };
 
 }  // namespace
