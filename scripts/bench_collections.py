@@ -12,11 +12,10 @@ import argparse
 import os
 import random
 import statistics
-import subprocess
 import threading
 import time
 
-from bench_common import add_server_arguments, cpu_seconds, new_context, numbers, varve_settings, words, write_json
+from bench_common import add_server_arguments, cpu_seconds, feed, new_context, numbers, varve_settings, words, write_json
 from harness import check, encode
 from test_memory import Cgroup
 
@@ -225,13 +224,7 @@ def load(watched, kind, key, size):
         watched.clients[0].send(kind.load_words(key, 0, size))
         return watched.clients[0].receive()
     began = time.perf_counter()
-    with subprocess.Popen(["redis-cli", "-p", str(watched.server.port), "--pipe"], stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE) as loader:
-        for begin in range(0, size, LOADED):
-            loader.stdin.write(kind.load_words(key, begin, min(begin + LOADED, size)))
-        loader.stdin.close()
-        said = loader.stdout.read().decode()
-    check("errors: 0" in said, f"loading: {said}")
+    feed(watched.server, (kind.load_words(key, begin, min(begin + LOADED, size)) for begin in range(0, size, LOADED)))
     return size / (time.perf_counter() - began)
 
 
@@ -266,11 +259,10 @@ def measure(watched, options, make, key, size):
     cpu = cpu_seconds(watched.server.pid) - cpu
     blocks = watched.blocks_read() - blocks
     taken = []
-    for _ in range(options.singles):
-        for command in make(key, size):
-            at = time.perf_counter()
-            watched.clients[0].ok(*command)
-            taken.append((time.perf_counter() - at) * 1e6)
+    for command in [command for _ in range(options.singles) for command in make(key, size)][:options.singles]:
+        at = time.perf_counter()
+        watched.clients[0].ok(*command)
+        taken.append((time.perf_counter() - at) * 1e6)
     taken.sort()
     return {"rate": len(commands) / seconds, "cpu_us": cpu / len(commands) * 1e6, "blocks": blocks / len(commands),
             "p50_us": taken[len(taken) // 2], "p99_us": taken[len(taken) * 99 // 100]}

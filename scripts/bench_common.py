@@ -50,17 +50,22 @@ def cpu_seconds(pid):
     return time.clock_gettime((~pid << 3) | 2)
 
 
-def load(server, keys, value_size, start=0):
-    """The keys redis-benchmark draws from, `start` to `keys`."""
-    value = b"x" * value_size
+def feed(server, chunks):
+    """Sends pieces of encoded commands by redis-cli --pipe; none may fail."""
     with subprocess.Popen(["redis-cli", "-p", str(server.port), "--pipe"], stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE) as loader:
-        for begin in range(start, keys, 1000):
-            end = min(begin + 1000, keys)
-            loader.stdin.write(b"".join(encode("SET", b"key:%012d" % i, value) for i in range(begin, end)))
+        for chunk in chunks:
+            loader.stdin.write(chunk)
         loader.stdin.close()
         said = loader.stdout.read().decode()
     check("errors: 0" in said, f"loading: {said}")
+
+
+def load(server, keys, value_size, start=0):
+    """The keys redis-benchmark draws from, `start` to `keys`."""
+    value = b"x" * value_size
+    feed(server, (b"".join(encode("SET", b"key:%012d" % i, value) for i in range(begin, min(begin + 1000, keys)))
+                  for begin in range(start, keys, 1000)))
 
 
 def benchmark(port, operation, clients, pipeline, requests, keys, value_size, threads=0):

@@ -275,5 +275,25 @@ TEST_CASE("collections: fields are probed") {
   CHECK(misses({"HLEN", "h"}) == 0);
 }
 
+// Goal: a short range of a long list reads what it shows, not what a longer walk would come to. Method: the
+// list is much larger than the cache; blocks are counted.
+TEST_CASE("collections: ten elements are one or two blocks") {
+  InProcessServer server({.random_miss_one_in = 1});
+  std::vector<std::string> fill = {"RPUSH", "l"};
+  for (int i = 0; i < 20000; ++i) fill.push_back(fmt::format("{:0100}", i));
+  server.run(1, fill);
+  server.flush();
+  server.run(1, {"LINDEX", "l", "0"});
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"LRANGE", "l", "2000", "2009"}, {"LPOP", "l", "10"}, {"RPOP", "l", "10"}}) {
+    CAPTURE(command[0]);
+    const EngineStats before = server.engine().stats();
+    CHECK(flat(server.run(1, command)).size() == 10);
+    const EngineStats after = server.engine().stats();
+    // The data, and what leads to it.
+    CHECK(after.block_reads + after.nowait_reads - before.block_reads - before.nowait_reads <= 8);
+  }
+}
+
 }  // namespace
 }  // namespace varve::test

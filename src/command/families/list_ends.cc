@@ -39,7 +39,7 @@ bool reply_elements(CommandContext& context, List& list, uint64_t index, uint64_
     if (--count == 0) return true;
     walk.next();
   }
-  list.ask_ahead(walk);
+  list.ask_ahead(walk, count);
   return true;
 }
 

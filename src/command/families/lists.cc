@@ -118,7 +118,7 @@ void run_lrange(CommandContext& context) {
     read.misses.clear();  // a stream keeps what it has read
     return stream();
   }
-  list.ask_ahead(walk);
+  list.ask_ahead(walk, count);
 }
 
 void run_ltrim(CommandContext& context) {
@@ -249,7 +249,7 @@ void run_lpos(CommandContext& context) {
                                                              list.size(), std::move(search),
                                                              context.reply.protocol(), read.seen));
   }
-  if (!complete) list.ask_ahead(walk);
+  if (!complete) list.ask_ahead(walk, left);
   if (!search.counted) {
     return found.empty() ? context.reply.null() : context.reply.integer(static_cast<int64_t>(found[0]));
   }

@@ -135,7 +135,7 @@ void gather_list(CommandContext& context, const Entry& entry, Sorting* sorting) 
     sorting->items.emplace_back().element.assign(walk.read(&scratch));
     if (--left == 0) return;
   }
-  list.ask_ahead(walk);
+  list.ask_ahead(walk, left);
 }
 
 void gather_set(CommandContext& context, const Entry& entry, Sorting* sorting) {

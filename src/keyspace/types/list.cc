@@ -149,15 +149,17 @@ bool List::Walk::equals(std::string_view element) {
   return value_.length == element.size() && read(&scratch_) == element;
 }
 
-void List::ask_ahead(const Walk& walk) {
+void List::ask_ahead(const Walk& walk, uint64_t left) {
   ReadContext& read = tx_.read();
   if (is_inline() || read.misses.empty() || !read.error.ok()) return;
   uint64_t each = kKeptOfKey + (walk.passed_ == 0 ? 0 : walk.passed_bytes_ / walk.passed_);
   uint64_t step = std::max<uint64_t>(1, kAskedEvery / each);
   uint64_t index = walk.index();
+  left = std::min(left, walk.forward_ ? size() - index : index + 1);
   std::string_view ignored;
   for (int tries = 0; tries < kAskedTries && read.misses.size() < kAskedBlocks; ++tries) {
-    if (walk.forward_ ? size() - index <= step : index < step) return;
+    if (left <= step) return;
+    left -= step;
     walk.forward_ ? index += step : index -= step;
     make_position_key(record_.collection, head_ + index, &element_key_);
     tx_.get_element(element_key_, &ignored);
@@ -268,7 +270,7 @@ bool List::movable(uint64_t from, uint64_t to) {
     if (walk.index() + 1 == to) break;
     walk.next();
   }
-  if (!walk.valid()) ask_ahead(walk);
+  if (!walk.valid()) ask_ahead(walk, to - walk.index());
   return bytes <= kMovedMax;
 }
 
