@@ -210,8 +210,8 @@ class Watched:
         return counts.get("block_reads", 0) + counts.get("block_reads_nowait", 0)
 
     def settle(self):
-        """Until compaction has caught up, at most two minutes."""
-        for _ in range(1200):
+        """Until compaction has caught up, at most half a minute: what it does is not the next operation's."""
+        for _ in range(300):
             counts = self.lsm()
             if not any(counts.get(name) for name in ("flush_running", "compactions_running", "pending_compaction_bytes")):
                 return
@@ -253,6 +253,7 @@ def run_batches(clients, commands, size):
 def measure(watched, options, make, key, size):
     """Figures of one operation; the CPU time and the blocks are of one command."""
     commands = [encode(*command) for _ in range(options.requests) for command in make(key, size)][:options.requests]
+    watched.settle()
     blocks, cpu, began = watched.blocks_read(), cpu_seconds(watched.server.pid), time.perf_counter()
     run_batches(watched.clients, commands, options.batch)
     seconds = time.perf_counter() - began
@@ -275,8 +276,6 @@ def measure_operations(watched, options, kind, results):
             rate = load(one, kind, b"%s:%d" % (kind.name.encode(), size), size)
             table.setdefault("load", {}).setdefault(name, {})[size] = {"rate": rate}
             print(f"{kind.name} of {size}, {name}: loaded {rate / 1000:.0f} k elements/s", flush=True)
-    for one in watched.values():
-        one.settle()
     print(f"{'':30}" + "".join(f"{size:>14,}: k/s  CPU us  blocks   p50   p99 us" for size in options.sizes))
     for operation, make in kind.operations.items():
         for name, one in watched.items():

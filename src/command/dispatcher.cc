@@ -18,7 +18,7 @@ namespace varve {
 namespace {
 
 constexpr int kExpirySliceHints = 200;
-constexpr int64_t kExpiryPauseMs = 2;
+constexpr int64_t kExpiryPauseMs = 1;
 constexpr uint64_t kProbedStringMax = 64 * 1024;
 constexpr size_t kProbedMembers = 16;
 constexpr size_t kPrefetchedKeyMax = 100;  // no more than a key that lies on the stack
@@ -456,13 +456,14 @@ void Dispatcher::Impl::expire_some() {
   if (blocked_.paused(services_.clock, true)) return;
   keyspace_.set_event_classes(event_classes());
   int64_t started_us = services_.clock.monotonic_us();
-  bool more = expiry_.run_slice(services_.clock.now_ms(), kExpirySliceHints);
+  ExpiryCycle::Next next = expiry_.run_slice(services_.clock.now_ms(), kExpirySliceHints);
   int64_t spent_us = usec_since(started_us);
   expire_cycle_us_ += spent_us;
   note_latency("expire-cycle", spent_us);
-  if (!more) return;
+  if (next == ExpiryCycle::Next::kLater) return;
   expiry_scheduled_ = true;
-  services_.host.after_ms(kExpiryPauseMs, [this, weak = std::weak_ptr<int>(alive_)] {
+  int64_t pause_ms = next == ExpiryCycle::Next::kAtOnce ? 0 : kExpiryPauseMs;
+  services_.host.after_ms(pause_ms, [this, weak = std::weak_ptr<int>(alive_)] {
     if (weak.expired()) return;
     expiry_scheduled_ = false;
     expire_some();

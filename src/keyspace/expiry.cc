@@ -11,34 +11,37 @@ namespace {
 
 // What one hint's removal and its key's removal put into a batch beside the key itself, twice.
 constexpr size_t kHintOverhead = 64;
+// A second late is too late; a fifth of it is time to do something about it.
+constexpr int64_t kBehindMs = 200;
 // A disk that fails is told of this often, not at each hint.
 constexpr int64_t kLogEveryMs = 10'000;
 
 }  // namespace
 
-bool ExpiryCycle::run_slice(int64_t now_ms, int hints_max) {
-  if (!keyspace_.attached() || fetch_->running) return false;
+ExpiryCycle::Next ExpiryCycle::run_slice(int64_t now_ms, int hints_max) {
+  if (!keyspace_.attached()) return Next::kLater;
+  if (fetch_->running) return Next::kSoon;
   Engine& engine = keyspace_.engine();
   EngineKey end;
   make_hint_key(now_ms + 1, 0, "", &end);
-  if (keyspace_.expiry_low_water_ >= end.view()) return false;
+  if (keyspace_.expiry_low_water_ >= end.view()) return Next::kLater;
   // Admission first (law 5); keys are mostly short, and what exceeds the estimate is asked for again below.
   size_t asked = static_cast<size_t>(hints_max) * kHintOverhead * 2;
   ReadContext& read = fetch_->read;
   if (engine.admit(asked, true).verdict != Admission::Verdict::kGo) {
     read.install_hold.reset();  // what waits holds nobody up
-    return false;
+    return Next::kLater;
   }
   hints_max = std::min(hints_max, slice_limit_);
   read.begin_run();
   tx_.begin(&read, now_ms);
   int hints = 0;
+  int64_t expire_ms = now_ms;
   uint64_t expired = 0;
   std::string last;
   std::unique_ptr<LiveIterator> it = engine.new_iterator(read, keyspace_.expiry_low_water_, end.view());
   for (it->seek_to_first(); it->valid() && hints < hints_max; it->next(), ++hints) {
     last.assign(it->key());
-    int64_t expire_ms = 0;
     DatabaseId database = 0;
     std::string_view key;
     if (!parse_hint_key(last, &expire_ms, &database, &key)) {
@@ -62,11 +65,11 @@ bool ExpiryCycle::run_slice(int64_t now_ms, int hints_max) {
   if (read.faulted()) {
     fetch_->running = true;
     engine.fetch(read, [fetch = fetch_] { fetch->running = false; });
-    return true;
+    return Next::kSoon;
   }
   if (tx_.batch_size() > asked && engine.admit(tx_.batch_size(), true).verdict != Admission::Verdict::kGo) {
     read.install_hold.reset();
-    return false;
+    return Next::kLater;
   }
   tx_.commit();
   tx_.end();
@@ -74,12 +77,13 @@ bool ExpiryCycle::run_slice(int64_t now_ms, int hints_max) {
   read.begin_command();
   slice_limit_ = INT_MAX;
   keyspace_.expiry_low_water_ = all ? std::string(end.view()) : last;
-  return !all;
+  if (all) return Next::kLater;
+  return now_ms - expire_ms > kBehindMs ? Next::kAtOnce : Next::kSoon;
 }
 
 // A hint whose record cannot be read must not stop the others: what stands before it is dealt with by itself,
 // then the walk goes on behind it. It stays on disk; a later process tries it again.
-bool ExpiryCycle::step_over(int64_t now_ms, int hints, const std::string& last) {
+ExpiryCycle::Next ExpiryCycle::step_over(int64_t now_ms, int hints, const std::string& last) {
   Status error = fetch_->read.error;
   fetch_->read.begin_command();
   tx_.end();
@@ -89,12 +93,12 @@ bool ExpiryCycle::step_over(int64_t now_ms, int hints, const std::string& last) 
   }
   if (hints > 0) {
     slice_limit_ = hints;
-    return true;
+    return Next::kSoon;
   }
   slice_limit_ = INT_MAX;
-  if (last.empty()) return false;  // the index itself cannot be read here: perhaps later
+  if (last.empty()) return Next::kLater;  // the index itself cannot be read here: perhaps later
   keyspace_.expiry_low_water_ = last + '\0';
-  return true;
+  return Next::kSoon;
 }
 
 void ExpiryCycle::stop() {

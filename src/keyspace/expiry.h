@@ -20,8 +20,13 @@ class ExpiryCycle {
   explicit ExpiryCycle(Keyspace& keyspace) : keyspace_(keyspace), tx_(keyspace) {}
 
   // Deals with up to `hints_max` hints that are due. Missing blocks are fetched and the slice is done when
-  // they are there. True when the slice was full: call again soon.
-  bool run_slice(int64_t now_ms, int hints_max);
+  // they are there.
+  enum class Next : uint8_t {
+    kLater,   // nothing more is due, or writing has to wait
+    kSoon,    // the slice was full, or waits for blocks
+    kAtOnce,  // it was full, and is so far behind that others should wait rather than expired keys
+  };
+  Next run_slice(int64_t now_ms, int hints_max);
   // Forgets what is under way; before the keyspace is detached.
   void stop();
   uint64_t expired_keys() const { return expired_keys_; }
@@ -36,7 +41,7 @@ class ExpiryCycle {
   };
 
   // After a failed read behind `hints` good ones at the hint `last` (empty: not even that could be read).
-  bool step_over(int64_t now_ms, int hints, const std::string& last);
+  Next step_over(int64_t now_ms, int hints, const std::string& last);
 
   Keyspace& keyspace_;
   Transaction tx_;

@@ -35,6 +35,12 @@ def bench_collections(t):
 
 
 @test
+def bench_expiry(t):
+    out = run_bench(t, "bench_expiry.py", "--keys", "2000", "--seconds", "0.2")
+    check("events on" in out and "meanwhile" in out, out)
+
+
+@test
 def bench_scale(t):
     out = run_bench(t, "bench_scale.py", "--keys", "100,1000", "--connections", "1,10", "--requests", "2000")
     check("connections" in out, out)
