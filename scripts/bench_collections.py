@@ -298,6 +298,8 @@ def measure_removals(watched, options, kind, results):
                 for _ in range(20 if size == 1 else 1):
                     if not client.ok("EXISTS", key):
                         load(one, kind, key, size)
+                        if size > 1:
+                            one.settle()
                     words_ = [ending, key] + {"RENAME": [b"renamed"], "SET": [b"value"]}.get(ending, [])
                     at = time.perf_counter()
                     client.ok(*words_)

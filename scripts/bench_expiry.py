@@ -16,7 +16,7 @@ from harness import check, encode
 
 OTHERS = 10000  # keys without expiry that the client works on
 BATCH = 1000
-LEAD = 2  # giving them all a time is allowed so many times as long as it took to load them
+LEAD = 4  # giving them all a time is allowed so many times as long as it took to load them
 
 
 def parse_arguments():
