@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 
 #include "base/checksum.h"
@@ -17,29 +18,52 @@ constexpr uint64_t kTopNodes = 64;
 constexpr size_t kMarkMax = 40;
 // So many point deletes are dearer to later walks than a range delete.
 constexpr size_t kPointDeletesMax = 32;
+constexpr uint8_t kHasGap = 0x80;
+constexpr uint8_t kGapAtLow = 0x40;
+
+// The place itself, or one in front of it; one behind it, or the end: empty.
+std::string mark_before(std::string_view place) {
+  return std::string(place.substr(0, kMarkMax));
+}
+std::string mark_behind(std::string_view place) {
+  if (place.size() > kMarkMax) return prefix_end(place.substr(0, kMarkMax));
+  std::string mark(place);
+  mark.push_back('\0');
+  return mark;
+}
 
 }  // namespace
 
 void RankState::encode(std::string* out) const {
   put_varint(out, removed);
-  out->push_back(static_cast<char>(levels));
+  bool has_gap = !gap.end.empty();
+  out->push_back(static_cast<char>(levels | (has_gap ? kHasGap : 0) | (gap.at_low ? kGapAtLow : 0)));
   put_length_prefixed(out, low);
   put_length_prefixed(out, high);
+  if (has_gap) {
+    put_length_prefixed(out, gap.begin);
+    put_length_prefixed(out, gap.end);
+  }
   if (levels == 0) return;
   put_varint(out, salt);
   for (size_t level = 0; level < levels; ++level) put_varint(out, heads[level]);
 }
 
 bool RankState::decode(std::string_view bytes) {
-  uint8_t level_count = 0;
-  std::string_view mark;
-  if (!get_varint(&bytes, &removed) || !get_u8(&bytes, &level_count) || level_count > kLevelsMax)
-    return false;
-  if (!get_length_prefixed(&bytes, &mark)) return false;
-  low.assign(mark);
-  if (!get_length_prefixed(&bytes, &mark)) return false;
-  high.assign(mark);
-  levels = level_count;
+  uint8_t level_bits = 0;
+  if (!get_varint(&bytes, &removed) || !get_u8(&bytes, &level_bits)) return false;
+  bool has_gap = (level_bits & kHasGap) != 0;
+  gap.at_low = (level_bits & kGapAtLow) != 0;
+  levels = level_bits & static_cast<uint8_t>(~(kHasGap | kGapAtLow));
+  if (levels > kLevelsMax || (gap.at_low && !has_gap)) return false;
+  auto get_mark = [&bytes](std::string* mark) {
+    std::string_view view;
+    if (!get_length_prefixed(&bytes, &view)) return false;
+    mark->assign(view);
+    return true;
+  };
+  if (!get_mark(&low) || !get_mark(&high)) return false;
+  if (has_gap && (!get_mark(&gap.begin) || !get_mark(&gap.end) || gap.begin >= gap.end)) return false;
   if (levels > 0 && !get_varint(&bytes, &salt)) return false;
   for (size_t level = 0; level < levels; ++level) {
     if (!get_varint(&bytes, &heads[level])) return false;
@@ -48,17 +72,33 @@ bool RankState::decode(std::string_view bytes) {
 }
 
 void RankState::set_low(std::string_view place) {
-  low.assign(place.substr(0, kMarkMax));
+  low = mark_before(place);
+  if (gap.end.empty() || low < gap.begin) return;
+  low = std::max(low, gap.end);
+  gap = Gap();
 }
 
 void RankState::set_high(std::string_view place) {
-  high = place.size() <= kMarkMax ? std::string(place) : prefix_end(place.substr(0, kMarkMax));
+  high = place.size() <= kMarkMax ? std::string(place) : mark_behind(place);
+  if (gap.end.empty() || high.empty() || high > gap.end) return;
+  high = std::min(high, gap.begin);
+  gap = Gap();
 }
 
-void RankState::set_high_behind(std::string_view place) {
-  if (place.size() > kMarkMax) return set_high(place);
-  high.assign(place);
-  high.push_back('\0');
+bool RankState::make_room(std::string_view place) {
+  bool below = !low.empty() && place < low;
+  bool above = !high.empty() && place >= high;
+  if (below) {
+    if (gap.end.empty()) gap = {mark_behind(place), low, true};
+    low = mark_before(place);
+  } else if (above) {
+    if (gap.end.empty()) gap = {high, mark_before(place), false};
+    high = mark_behind(place);
+  } else if (gap.begin <= place && place < gap.end) {
+    (gap.at_low ? gap.begin : gap.end) = gap.at_low ? mark_behind(place) : mark_before(place);
+  }
+  if (gap.begin.empty() || gap.begin >= gap.end) gap = Gap();
+  return below || above;
 }
 
 // --- walks ---

@@ -27,7 +27,9 @@
 namespace varve {
 
 // What the record of a sorted set keeps beside its count.
-//   state := removed:varint levels:u8 low:length,bytes high:length,bytes [salt:varint { head:varint }]
+//   state := removed:varint levels:u8 low:length,bytes high:length,bytes
+//            [gap: begin:length,bytes end:length,bytes] [salt:varint { head:varint }]
+// levels: its bit 7 tells that there is a gap, bit 6 that it is at the low mark.
 struct RankState {
   static constexpr size_t kLevelsMax = 8;
   uint64_t removed = 0;  // members, under this collection id
@@ -38,13 +40,25 @@ struct RankState {
   uint64_t salt = 0;
   size_t levels = 0;  // 0: not counted
   std::array<uint64_t, kLevelsMax> heads{};
+  // No member stands in [begin, end); no end: there is no gap. A member that comes from outside moves a mark
+  // back over all that was popped there. That is remembered here, and passed in one step when the member is
+  // popped in its turn: a queue whose members come in any order does not walk there again and again.
+  struct Gap {
+    std::string begin;
+    std::string end;
+    bool at_low =
+        false;  // members may stand between the low mark and the gap; else between it and the high one
+  };
+  Gap gap;
 
   void encode(std::string* out) const;
   bool decode(std::string_view bytes);
   // Marks may lie: they are kept short, towards the outside.
+  // All members stand at this place or behind it; all stand before it.
   void set_low(std::string_view place);
-  void set_high_behind(std::string_view place);  // the place itself stays inside
-  void set_high(std::string_view place);         // it does not
+  void set_high(std::string_view place);
+  // A member comes to this place. True when a mark had to be moved outwards.
+  bool make_room(std::string_view place);
 };
 
 class RankIndex {

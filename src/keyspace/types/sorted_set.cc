@@ -177,10 +177,7 @@ void SortedSet::put_elements(std::string_view member, double score) {
   make_place(score, member, &place_);
   make_element_key(record_.collection, Part::kOrder, place_, &element_key_);
   tx_.put_element(element_key_, {kMinusZero, is_minus_zero(score) ? 1u : 0u});
-  bool outside = false;
-  if (!state_.low.empty() && place_ < state_.low) state_.set_low(place_), outside = true;
-  if (!state_.high.empty() && place_ >= state_.high) state_.set_high_behind(place_), outside = true;
-  if (outside) index_.forget_walks();
+  if (state_.make_room(place_)) index_.forget_walks();
 }
 
 void SortedSet::remove_elements(std::string_view member, double score) {
@@ -192,15 +189,12 @@ void SortedSet::remove_elements(std::string_view member, double score) {
   ++state_.removed;
   if (!index_.counted() || planted(Plant::rank_uncounted)) return;
   RankIndex::Stretch stretch = index_.remove(place_, place_ + '\0', 1);
-  if (stretch.first) {
-    ElementIterator& first = index_.members();
-    first.seek_to_first();
-    if (first.valid() && first.key().substr(kPartPrefixSize) > place_) state_.set_low(place_ + '\0');
-  } else if (stretch.last) {
-    ElementIterator& last = index_.members();
-    last.seek_to_last();
-    if (last.valid() && last.key().substr(kPartPrefixSize) < place_) state_.set_high(place_);
-  }
+  if (!stretch.first && !stretch.last) return;
+  // Was it the first, or the last? Looked for between the mark and its place: behind it may be a wide gap.
+  ElementIterator& others = index_.members();
+  stretch.first ? others.seek_before(element_key_) : others.seek(element_key_);
+  if (others.state() != IterState::kEnd) return;
+  stretch.first ? state_.set_low(place_ + '\0') : state_.set_high(place_);
 }
 
 bool SortedSet::remove(std::string_view member) {
@@ -220,8 +214,9 @@ void SortedSet::remove_range(uint64_t rank, uint64_t count, std::vector<ScoredMe
   if (removed == nullptr) removed = &here;
   size_t from = removed->size();
   OrderWalk walk(*this);
-  for (walk.seek_rank(rank); walk.valid() && removed->size() - from < count; walk.next()) {
+  for (walk.seek_rank(rank); walk.valid(); walk.next()) {
     removed->push_back({std::string(walk.member()), walk.score()});
+    if (removed->size() - from == count) break;  // behind the last may be a wide gap
   }
   if (removed->size() - from < count) {
     return tx_.fail(Status::corruption("keyspace: collection {} lacks members that its record speaks of",
