@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/check.h"
+#include "base/checksum.h"
 #include "base/log.h"
 #include "base/plant.h"
 #include "command/dispatcher_impl.h"
@@ -380,15 +381,15 @@ size_t Dispatcher::Impl::prefetch(const ClientState& client, std::string_view in
   const Engine* engine = services_.engine;
   if (engine == nullptr || !engine->worth_prefetching()) return kPrefetched;
   DatabaseId database = keyspace_.database(client.db);
-  uint64_t begun[kPrefetched];
+  uint64_t hashes[kPrefetched];
   size_t count = 0;
   EngineKey metadata;
   for (std::string_view key; count < kPrefetched && peek_request(&input, &key); ++count) {
     if (key.size() > kPrefetchedKeyMax) key = {};
     make_metadata_key(database, key, &metadata);
-    begun[count] = engine->begin_prefetch(metadata);
+    hashes[count] = hash_key(metadata);
   }
-  for (size_t i = 0; i < count; ++i) engine->prefetch(begun[i]);
+  engine->prefetch(hashes, count);
   return std::max<size_t>(count, 1);
 }
 

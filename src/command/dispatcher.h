@@ -130,7 +130,7 @@ class Dispatcher {
   // For a pipeline: has the processor load what the requests at the front of `input` will touch in memory, as
   // far as their first key tells. Returns for how many of them that is seen to: at least one, at most
   // kPrefetched.
-  static constexpr size_t kPrefetched = 16;
+  static constexpr size_t kPrefetched = Engine::kPrefetched;
   size_t prefetch(const ClientState& client, std::string_view input) const;
   // Touches, without effect, what a later command of a waiting client will read: adds missing blocks to
   // `read`, until it has kProbedMisses. Looks at `keys_max` keys at most; returns at how many it looked.

@@ -1,11 +1,12 @@
 #include "lsm/engine.h"
 
 #include "base/check.h"
-#include "base/checksum.h"
 #include "base/log.h"
 #include "lsm/engine_impl.h"
 
 namespace varve {
+
+static_assert(Engine::kPrefetched <= MemTable::kPrefetched && Engine::kPrefetched <= RowCache::kPrefetched);
 
 Engine::Impl::Impl(const EngineOptions& options, Recovered recovered)
     : options_(options),
@@ -169,15 +170,10 @@ void Engine::release_values() {
 bool Engine::worth_prefetching() const {
   return impl_->active_->memory_used() + impl_->rows_.memory_used() > kPrefetchFrom;
 }
-uint64_t Engine::begin_prefetch(std::string_view key) const {
-  uint64_t hash = hash_key(key);
-  impl_->active_->prefetch(hash);
-  impl_->rows_.prefetch(hash);
-  return hash;
-}
-void Engine::prefetch(uint64_t begun) const {
-  impl_->active_->prefetch_entry(begun);
-  impl_->rows_.prefetch_row(begun);
+void Engine::prefetch(const uint64_t* key_hashes, size_t count) const {
+  uint64_t unknown[kPrefetched];
+  count = impl_->active_->prefetch(key_hashes, count, unknown);
+  if (count > 0) impl_->rows_.prefetch(unknown, count);
 }
 ReadState Engine::get_in_memory(std::string_view key, ReadValue* out) {
   return impl_->get_in_memory(key, out);

@@ -204,12 +204,12 @@ class Engine {
   // touches the disk, notes no misses; while the block cache has room, blocks in the system's page cache
   // count as memory. For blind writes.
   ReadState get_in_memory(std::string_view key, ReadValue* out);
-  // Hints the processor to load what reading or writing a key touches in memory, for keys that are soon asked
-  // for: begin_prefetch() of each, then prefetch() with what it returned, so that the misses of all overlap.
-  // Worth their cost only once there is more in memory than the processor's own caches hold.
+  // Has the processor load what reading or writing up to kPrefetched keys touches in memory, the misses of
+  // all at once, for keys that are soon asked for; hash_key() of each. Worth its cost only once there is more
+  // in memory than the processor's own caches hold.
+  static constexpr size_t kPrefetched = 16;
   bool worth_prefetching() const;
-  uint64_t begin_prefetch(std::string_view key) const;
-  void prefetch(uint64_t begun) const;
+  void prefetch(const uint64_t* key_hashes, size_t count) const;
   // Nobody holds a ReadValue any more: memory that waits for that may go. end_of_turn() says so too.
   void release_values();
   // Keys in [begin, end); an empty end means no bound. `keep_in_cache` false for long scans.

@@ -254,12 +254,8 @@ bool MemTable::find(std::string_view key, uint64_t key_hash, Sequence at, Hit* h
   return true;
 }
 
-void MemTable::prefetch(uint64_t key_hash) const {
-  core_->index.prefetch(key_hash);
-}
-
-void MemTable::prefetch_entry(uint64_t key_hash) const {
-  core_->index.prefetch_entry(key_hash);
+size_t MemTable::prefetch(const uint64_t* key_hashes, size_t count, uint64_t* unknown) const {
+  return core_->index.prefetch(key_hashes, count, unknown);
 }
 
 std::unique_ptr<RecordIterator> MemTable::new_iterator() const {

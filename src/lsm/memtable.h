@@ -47,11 +47,11 @@ class MemTable {
   // The newest entry of key with sequence <= at. Range tombstones are not consulted.
   bool find(std::string_view key, Sequence at, Hit* hit) const;
   bool find(std::string_view key, uint64_t key_hash, Sequence at, Hit* hit) const;
-  // Hints the processor to load what find(key) and add(key) will touch: first the slot of the hash index;
-  // once that has come (some 100 ns later), the entry it leads to. For commands that wait in line behind
-  // another.
-  void prefetch(uint64_t key_hash) const;
-  void prefetch_entry(uint64_t key_hash) const;
+  // Has the processor load what find() and add() of up to kPrefetched keys will touch, the misses of all at
+  // once: for commands that wait in line behind another. Returns how many of the keys are not in here, and
+  // their hashes at the front of `unknown` (which may be `key_hashes`).
+  static constexpr size_t kPrefetched = 16;
+  size_t prefetch(const uint64_t* key_hashes, size_t count, uint64_t* unknown) const;
 
   const RangeTombstones& range_tombstones() const { return range_tombstones_; }
   const std::map<uint32_t, int64_t>& counters() const { return counters_; }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/touch.h"
+
 namespace varve {
 
 MemTableIndex::MemTableIndex() {
@@ -29,6 +31,30 @@ void MemTableIndex::insert(uint64_t hash, MemTableEntry* entry) {
     }
     split(directory_slot(hash));
   }
+}
+
+const MemTableEntry* MemTableIndex::likely_entry(uint64_t hash) const {
+  const Segment& segment = *directory_[directory_slot(hash)];
+  for (uint32_t i = home(hash); segment.slots[i] != 0; i = (i + 1) & (kSlots - 1)) {
+    if (segment.slots[i] >> kTagShift == hash >> kTagShift) return address(segment.slots[i]);
+  }
+  return nullptr;
+}
+
+size_t MemTableIndex::prefetch(const uint64_t* hashes, size_t count, uint64_t* unknown) const {
+  VARVE_DCHECK(count <= kPrefetched);
+  const MemTableEntry* entries[kPrefetched];
+  size_t known = 0, rest = 0;
+  for (size_t i = 0; i < count; ++i) touch(&directory_[directory_slot(hashes[i])]->slots[home(hashes[i])]);
+  for (size_t i = 0; i < count; ++i) {
+    if (const MemTableEntry* entry = likely_entry(hashes[i]))
+      entries[known++] = entry;
+    else
+      unknown[rest++] = hashes[i];
+  }
+  for (size_t i = 0; i < known; ++i) touch(entries[i]);
+  for (size_t i = 0; i < known; ++i) prefetch_lines(entries[i], 1, kPrefetchedLines);
+  return rest;
 }
 
 // A segment much deeper than the number of segments explains is full of keys made to collide: splitting it

@@ -39,19 +39,11 @@ class MemTableIndex {
   }
   // The key must not be there yet.
   void insert(uint64_t hash, MemTableEntry* entry);
-  void prefetch(uint64_t hash) const {
-    __builtin_prefetch(&directory_[directory_slot(hash)]->slots[home(hash)]);
-  }
-  // Loads the slot and then asks for the entry it leads to: its first lines, of 64 bytes.
-  void prefetch_entry(uint64_t hash) const {
-    const Segment& segment = *directory_[directory_slot(hash)];
-    for (uint32_t i = home(hash); segment.slots[i] != 0; i = (i + 1) & (kSlots - 1)) {
-      if (segment.slots[i] >> kTagShift != hash >> kTagShift) continue;
-      auto* entry = reinterpret_cast<const char*>(address(segment.slots[i]));
-      for (int line = 0; line < kPrefetchedLines; ++line) __builtin_prefetch(entry + 64 * line);
-      return;
-    }
-  }
+  // Has the processor load the slots of up to kPrefetched keys and the entries that they lead to, the misses
+  // of all at once. Returns how many keys have no entry here, and their hashes at the front of `unknown`
+  // (which may be `hashes`).
+  static constexpr size_t kPrefetched = 16;
+  size_t prefetch(const uint64_t* hashes, size_t count, uint64_t* unknown) const;
   size_t memory_used() const {
     return segments_.size() * sizeof(Segment) + directory_.size() * sizeof(Segment*);
   }
@@ -61,7 +53,7 @@ class MemTableIndex {
   static constexpr uint32_t kSlotsUsed = kSlots * 3 / 4;
   static constexpr int kTagShift = 48;
   static constexpr int kMaxDepth = 22;
-  static constexpr int kPrefetchedLines = 3;
+  static constexpr int kPrefetchedLines = 3;  // of an entry
 
   struct alignas(64) Segment {
     uint64_t slots[kSlots] = {};
@@ -70,6 +62,8 @@ class MemTableIndex {
     bool overflowed = false;
   };
 
+  // The entry of that tag, or null: mostly the key's.
+  const MemTableEntry* likely_entry(uint64_t hash) const;
   static uint32_t home(uint64_t hash) { return hash & (kSlots - 1); }
   static MemTableEntry* address(uint64_t slot) {
     return reinterpret_cast<MemTableEntry*>(slot & ((uint64_t{1} << kTagShift) - 1));

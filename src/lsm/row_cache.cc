@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/checksum.h"
+#include "base/touch.h"
 
 namespace varve {
 namespace {
@@ -18,6 +19,8 @@ constexpr uint64_t kLetInOneIn = 4;      // of the rows that a full cache is off
 constexpr size_t kRetiredMax = 1 << 20;  // bytes that wait for release_retired(); then nothing goes in
 constexpr size_t kGenerations = 4096;
 constexpr size_t kPrefix = 9;  // of a key: in varve's own keys, all elements of one collection share it
+
+constexpr int kPrefetchedLines = 3;  // of a row
 
 constexpr int kTagShift = 48;
 constexpr uint64_t kUsed = 1;
@@ -128,18 +131,21 @@ uint64_t* RowCache::find(std::string_view key, uint64_t hash) const {
   return nullptr;
 }
 
-void RowCache::prefetch(uint64_t hash) const {
-  if (rows_ > 0) __builtin_prefetch(&bucket(bucket_of(hash)));
-}
-
-void RowCache::prefetch_row(uint64_t hash) const {
+void RowCache::prefetch(const uint64_t* hashes, size_t count) const {
+  VARVE_DCHECK(count <= kPrefetched);
   if (rows_ == 0) return;
-  for (uint64_t slot : bucket(bucket_of(hash)).slots) {
-    if (slot >> kTagShift != hash >> kTagShift || slot == 0) continue;
-    auto* row = reinterpret_cast<const char*>(slot & kAddress);
-    __builtin_prefetch(row);
-    __builtin_prefetch(row + 64);
+  const void* rows[kPrefetched];
+  size_t found = 0;
+  for (size_t i = 0; i < count; ++i) touch(&bucket(bucket_of(hashes[i])));
+  for (size_t i = 0; i < count; ++i) {
+    for (uint64_t slot : bucket(bucket_of(hashes[i])).slots) {
+      if (slot >> kTagShift != hashes[i] >> kTagShift || slot == 0) continue;
+      rows[found++] = reinterpret_cast<const void*>(slot & kAddress);
+      break;
+    }
   }
+  for (size_t i = 0; i < found; ++i) touch(rows[i]);
+  for (size_t i = 0; i < found; ++i) prefetch_lines(rows[i], 1, kPrefetchedLines);
 }
 
 uint32_t RowCache::generation_of(std::string_view key) const {

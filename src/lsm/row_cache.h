@@ -45,9 +45,10 @@ class RowCache {
   void erase(std::string_view key, uint64_t hash);
   // Every row with begin <= key < end, and perhaps others: a step whose cost does not depend on how many.
   void erase_range(std::string_view begin, std::string_view end);
-  // Hints the processor to load what lookup() and erase() touch, as MemTable::prefetch does.
-  void prefetch(uint64_t hash) const;
-  void prefetch_row(uint64_t hash) const;
+  // Has the processor load what lookup() and replace() of up to kPrefetched keys touch, as
+  // MemTable::prefetch.
+  static constexpr size_t kPrefetched = 16;
+  void prefetch(const uint64_t* hashes, size_t count) const;
 
   // Rows that left stay readable until this: call it when nobody holds a value from here.
   void release_retired();

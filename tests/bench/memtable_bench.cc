@@ -83,15 +83,14 @@ void fill(MemTable* table, const Keys& keys, std::string_view value, Sequence* s
 
 // As a server finds the keys of commands that wait in line.
 void find_prefetched(const MemTable& table, const Keys& keys) {
-  constexpr size_t kAhead = 8;
-  std::vector<uint64_t> hashes(keys.size());
+  uint64_t hashes[MemTable::kPrefetched];
+  uint64_t unknown[MemTable::kPrefetched];
   MemTable::Hit hit;
-  for (size_t i = 0; i < keys.size() + 2 * kAhead; ++i) {
-    if (i < keys.size()) table.prefetch(hashes[i] = hash_key(keys[i]));
-    if (i >= kAhead && i - kAhead < keys.size()) table.prefetch_entry(hashes[i - kAhead]);
-    if (i < 2 * kAhead) continue;
-    size_t now = i - 2 * kAhead;
-    VARVE_CHECK(table.find(keys[now], hashes[now], kMaxSequence, &hit));
+  for (size_t i = 0; i < keys.size(); i += MemTable::kPrefetched) {
+    size_t count = std::min(keys.size() - i, MemTable::kPrefetched);
+    for (size_t j = 0; j < count; ++j) hashes[j] = hash_key(keys[i + j]);
+    VARVE_CHECK(table.prefetch(hashes, count, unknown) == 0);
+    for (size_t j = 0; j < count; ++j) VARVE_CHECK(table.find(keys[i + j], hashes[j], kMaxSequence, &hit));
   }
 }
 
