@@ -24,6 +24,33 @@ constexpr uint64_t kProbedStringMax = 64 * 1024;
 constexpr size_t kProbedMembers = 16;
 constexpr size_t kPrefetchedKeyMax = 100;  // no more than a key that lies on the stack
 
+constexpr size_t kManyArguments = 4;
+constexpr int kPrefetchedOwn = 64;  // of one command's keys: as many as stay in the first cache
+
+// Collects keys that are read or written soon, and has what they touch in memory loaded.
+class PrefetchedKeys {
+ public:
+  PrefetchedKeys(const Engine& engine, DatabaseId database) : engine_(engine), database_(database) {}
+
+  bool full() const { return count_ == Engine::kPrefetched; }
+  void add(std::string_view key) {
+    if (key.size() > kPrefetchedKeyMax) return;
+    make_metadata_key(database_, key, &metadata_);
+    hashes_[count_++] = hash_key(metadata_);
+  }
+  void load() {
+    engine_.prefetch(hashes_, count_);
+    count_ = 0;
+  }
+
+ private:
+  const Engine& engine_;
+  DatabaseId database_;
+  EngineKey metadata_;
+  uint64_t hashes_[Engine::kPrefetched];
+  size_t count_ = 0;
+};
+
 // What the engine is asked to admit: the arguments become records with their keys, tags and hints, about 40
 // bytes beside the two arguments of a pair. A batch that turns out larger is asked for again.
 template <class Args>
@@ -213,6 +240,7 @@ RunResult Dispatcher::Impl::run_admitted(const Command& command, const Need& nee
   touched_.clear();
   Reply reply(out, client.protocol);
   CommandContext context{services_, client, invocation, command, invocation.args, reply, tx_, start};
+  if (invocation.args.size() > kManyArguments) prefetch_own(command, client, invocation.args);
   std::optional<Exec> exec;  // of EXEC only: making one takes as long as a quick command
   if ((command.flags & kCmdExec) != 0)
     run_exec(context, &exec.emplace());
@@ -378,19 +406,27 @@ void Dispatcher::Impl::end_reply(ClientState& client, Invocation& invocation, Ou
 }
 
 size_t Dispatcher::Impl::prefetch(const ClientState& client, std::string_view input) const {
-  const Engine* engine = services_.engine;
-  if (engine == nullptr || !engine->worth_prefetching()) return kPrefetched;
-  DatabaseId database = keyspace_.database(client.db);
-  uint64_t hashes[kPrefetched];
+  if (!worth_prefetching()) return kPrefetched;
+  PrefetchedKeys keys(*services_.engine, keyspace_.database(client.db));
   size_t count = 0;
-  EngineKey metadata;
-  for (std::string_view key; count < kPrefetched && peek_request(&input, &key); ++count) {
-    if (key.size() > kPrefetchedKeyMax) key = {};
-    make_metadata_key(database, key, &metadata);
-    hashes[count] = hash_key(metadata);
-  }
-  engine->prefetch(hashes, count);
+  for (std::string_view key; count < kPrefetched && peek_request(&input, &key); ++count) keys.add(key);
+  keys.load();
   return std::max<size_t>(count, 1);
+}
+
+// For a command of many keys that stand in a row.
+void Dispatcher::Impl::prefetch_own(const Command& command, const ClientState& client,
+                                    const std::vector<std::string_view>& args) const {
+  if (command.keys.size() != 1) return;
+  const KeySpec& spec = command.keys[0];
+  if (spec.first == 0 || spec.last >= 0 || spec.counted || !worth_prefetching()) return;
+  PrefetchedKeys keys(*services_.engine, keyspace_.database(client.db));
+  size_t end = std::min(args.size(), static_cast<size_t>(spec.first + spec.step * kPrefetchedOwn));
+  for (size_t i = static_cast<size_t>(spec.first); i < end; i += static_cast<size_t>(spec.step)) {
+    if (keys.full()) keys.load();
+    keys.add(args[i]);
+  }
+  keys.load();
 }
 
 size_t Dispatcher::Impl::probe(const ClientState& client, const std::vector<std::string_view>& args,

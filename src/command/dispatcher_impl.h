@@ -42,6 +42,11 @@ class Dispatcher::Impl final : private CommitObserver {
 
   RunResult run(ClientState& client, Invocation& invocation, OutputBuffer& out);
   size_t prefetch(const ClientState& client, std::string_view input) const;
+  void prefetch_own(const Command& command, const ClientState& client,
+                    const std::vector<std::string_view>& args) const;
+  bool worth_prefetching() const {
+    return services_.engine != nullptr && services_.engine->worth_prefetching();
+  }
   size_t probe(const ClientState& client, const std::vector<std::string_view>& args, ReadContext& read,
                size_t keys_max);
   void tick();
