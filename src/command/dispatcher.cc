@@ -30,12 +30,12 @@ constexpr int kPrefetchedOwn = 64;  // of one command's keys: as many as stay in
 // Collects keys that are read or written soon, and has what they touch in memory loaded.
 class PrefetchedKeys {
  public:
-  PrefetchedKeys(const Engine& engine, DatabaseId database) : engine_(engine), database_(database) {}
+  explicit PrefetchedKeys(const Engine& engine) : engine_(engine) {}
 
   bool full() const { return count_ == Engine::kPrefetched; }
-  void add(std::string_view key) {
+  void add(DatabaseId database, std::string_view key) {
     if (key.size() > kPrefetchedKeyMax) return;
-    make_metadata_key(database_, key, &metadata_);
+    make_metadata_key(database, key, &metadata_);
     hashes_[count_++] = hash_key(metadata_);
   }
   void load() {
@@ -45,7 +45,6 @@ class PrefetchedKeys {
 
  private:
   const Engine& engine_;
-  DatabaseId database_;
   EngineKey metadata_;
   uint64_t hashes_[Engine::kPrefetched];
   size_t count_ = 0;
@@ -407,11 +406,24 @@ void Dispatcher::Impl::end_reply(ClientState& client, Invocation& invocation, Ou
 
 size_t Dispatcher::Impl::prefetch(const ClientState& client, std::string_view input) const {
   if (!worth_prefetching()) return kPrefetched;
-  PrefetchedKeys keys(*services_.engine, keyspace_.database(client.db));
+  PrefetchedKeys keys(*services_.engine);
+  DatabaseId database = keyspace_.database(client.db);
   size_t count = 0;
-  for (std::string_view key; count < kPrefetched && peek_request(&input, &key); ++count) keys.add(key);
+  for (std::string_view key; count < kPrefetched && peek_request(&input, &key); ++count)
+    keys.add(database, key);
   keys.load();
   return std::max<size_t>(count, 1);
+}
+
+void Dispatcher::Impl::prefetch_first(const FirstRequest* requests, size_t count) const {
+  if (!worth_prefetching()) return;
+  PrefetchedKeys keys(*services_.engine);
+  for (size_t i = 0; i < count; ++i) {
+    std::string_view input = requests[i].input;
+    std::string_view key;
+    if (peek_request(&input, &key)) keys.add(keyspace_.database(requests[i].client->db), key);
+  }
+  keys.load();
 }
 
 // For a command of many keys that stand in a row.
@@ -420,11 +432,12 @@ void Dispatcher::Impl::prefetch_own(const Command& command, const ClientState& c
   if (command.keys.size() != 1) return;
   const KeySpec& spec = command.keys[0];
   if (spec.first == 0 || spec.last >= 0 || spec.counted || !worth_prefetching()) return;
-  PrefetchedKeys keys(*services_.engine, keyspace_.database(client.db));
+  PrefetchedKeys keys(*services_.engine);
+  DatabaseId database = keyspace_.database(client.db);
   size_t end = std::min(args.size(), static_cast<size_t>(spec.first + spec.step * kPrefetchedOwn));
   for (size_t i = static_cast<size_t>(spec.first); i < end; i += static_cast<size_t>(spec.step)) {
     if (keys.full()) keys.load();
-    keys.add(args[i]);
+    keys.add(database, args[i]);
   }
   keys.load();
 }
@@ -538,6 +551,10 @@ RunResult Dispatcher::run(ClientState& client, Invocation& invocation, OutputBuf
 }
 size_t Dispatcher::prefetch(const ClientState& client, std::string_view input) const {
   return impl_->prefetch(client, input);
+}
+
+void Dispatcher::prefetch_first(const FirstRequest* requests, size_t count) const {
+  impl_->prefetch_first(requests, count);
 }
 
 size_t Dispatcher::probe(const ClientState& client, const std::vector<std::string_view>& args,

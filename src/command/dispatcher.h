@@ -116,6 +116,12 @@ struct PubSubCounts {
   size_t channels, patterns, shard_channels;
 };
 
+// A client, and what it sent.
+struct FirstRequest {
+  const ClientState* client = nullptr;
+  std::string_view input;
+};
+
 class Dispatcher {
  public:
   // engine may be null while the server is still loading: commands that need it answer -LOADING.
@@ -132,6 +138,8 @@ class Dispatcher {
   // kPrefetched.
   static constexpr size_t kPrefetched = Engine::kPrefetched;
   size_t prefetch(const ClientState& client, std::string_view input) const;
+  // The same for the first request of each of up to kPrefetched clients.
+  void prefetch_first(const FirstRequest* requests, size_t count) const;
   // Touches, without effect, what a later command of a waiting client will read: adds missing blocks to
   // `read`, until it has kProbedMisses. Looks at `keys_max` keys at most; returns at how many it looked.
   static constexpr size_t kProbedMisses = 64;

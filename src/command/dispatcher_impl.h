@@ -42,6 +42,7 @@ class Dispatcher::Impl final : private CommitObserver {
 
   RunResult run(ClientState& client, Invocation& invocation, OutputBuffer& out);
   size_t prefetch(const ClientState& client, std::string_view input) const;
+  void prefetch_first(const FirstRequest* requests, size_t count) const;
   void prefetch_own(const Command& command, const ClientState& client,
                     const std::vector<std::string_view>& args) const;
   bool worth_prefetching() const {

@@ -13,9 +13,11 @@ namespace varve {
 class Backend {
  public:
   virtual ~Backend() = default;
-  // As Dispatcher::run, prefetch, probe and client_gone.
+  // As Dispatcher::run, prefetch, prefetch_first, probe and client_gone.
   virtual RunResult run(ClientState& client, Invocation& invocation, OutputBuffer& out) = 0;
+  static constexpr size_t kPrefetched = Dispatcher::kPrefetched;
   virtual size_t prefetch(const ClientState& client, std::string_view input) = 0;
+  virtual void prefetch_first(const FirstRequest* requests, size_t count) = 0;
   virtual size_t probe(const ClientState& client, const std::vector<std::string_view>& args,
                        ReadContext& read, size_t keys_max) = 0;
   virtual void client_gone(uint64_t id) = 0;

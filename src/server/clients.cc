@@ -37,7 +37,10 @@ const char kProtectedModeError[] =
     "outside.\r\n";
 
 Clients::Clients(Backend& backend, Clock& clock)
-    : backend_(backend), clock_(clock), read_buffer_(std::make_unique<char[]>(kReadBuffer)) {
+    : backend_(backend),
+      clock_(clock),
+      read_buffer_(std::make_unique<char[]>(kReadBuffer)),
+      fresh_buffer_(std::make_unique<char[]>(kFreshBuffer)) {
   now_ms_ = checked_ms_ = clock.now_ms();
 }
 
@@ -126,6 +129,7 @@ void Clients::bury() {
 
 void Clients::close_all(std::string_view reason) {
   for (auto& [id, connection] : connections_) connection->close(reason);
+  fresh_.clear();
   dirty_.clear();
   queue_.clear();
   bury();
@@ -214,6 +218,34 @@ void Clients::fence(Sequence durable, const std::string& reason) {
 
 // --- the turn ---
 
+bool Clients::keep_fresh(Connection& connection, std::string_view input) {
+  if (running_fresh_ || input.size() > kFreshMax || input.size() > kFreshBuffer - fresh_used_) return false;
+  char* kept = fresh_buffer_.get() + fresh_used_;
+  std::memcpy(kept, input.data(), input.size());
+  fresh_used_ += input.size();
+  fresh_.push_back({&connection, {kept, input.size()}});
+  connection.fresh_ = true;
+  return true;
+}
+
+// In the order in which they came.
+void Clients::end_of_poll() {
+  if (running_fresh_) return;
+  running_fresh_ = true;
+  FirstRequest ahead[Backend::kPrefetched];
+  for (size_t i = 0; i < fresh_.size(); ++i) {
+    if (i % Backend::kPrefetched == 0) {
+      size_t count = std::min(fresh_.size() - i, Backend::kPrefetched);
+      for (size_t j = 0; j < count; ++j) ahead[j] = {&fresh_[i + j].connection->state_, fresh_[i + j].input};
+      if (count > 1) backend_.prefetch_first(ahead, count);
+    }
+    fresh_[i].connection->take(fresh_[i].input);
+  }
+  fresh_.clear();
+  fresh_used_ = 0;
+  running_fresh_ = false;
+}
+
 void Clients::run_queue() {
   int64_t deadline = clock_.monotonic_us() + kQueueTurnUs;
   // Those that come back to the queue have had their turn.
@@ -259,6 +291,7 @@ bool Clients::has_work() const {
 
 void Clients::end_of_turn() {
   if (limits_.time_turns && turn_began_us_ == 0) turn_began_us_ = clock_.monotonic_us();
+  if (!fresh_.empty()) end_of_poll();
   if (!waiting_.empty() && (retry_waiting_ || clock_.monotonic_us() >= waiting_until_us_)) run_waiting();
   if (!queue_.empty()) run_queue();
   backend_.end_of_turn();

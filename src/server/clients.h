@@ -64,8 +64,10 @@ class Clients {
   static constexpr int64_t kConnectionTurnUs = 1000;
   static constexpr int64_t kQueueTurnUs = 4000;
   static constexpr size_t kReadBuffer = 64 * 1024;
-  static constexpr int kProbeAhead = 16;          // commands
-  static constexpr size_t kProbedKeys = 256;      // of all of them
+  static constexpr size_t kFreshBuffer = 64 * 1024;
+  static constexpr size_t kFreshMax = 1024;   // what brings more has a pipeline of its own to look ahead in
+  static constexpr int kProbeAhead = 16;      // commands
+  static constexpr size_t kProbedKeys = 256;  // of all of them
   static constexpr size_t kRefusalsPerTurn = 64;  // of commands that wait for admission
 
   Clients(Backend& backend, Clock& clock);
@@ -93,6 +95,8 @@ class Clients {
   bool fenced() const { return fenced_; }
   void admission_changed() { retry_waiting_ = true; }
 
+  // All that one poll brought has been received: what waits for that runs. end_of_turn() says so, too.
+  void end_of_poll();
   void end_of_turn();
   // How long the last turn took, from its first input or the first client that went on; with time_turns.
   int64_t turn_us() const { return turn_us_; }
@@ -126,6 +130,9 @@ class Clients {
   void bury();
   void input_grew(Connection& connection);
   void evict();
+  // Short input waits until all of this poll is read: its client's first key is loaded together with the
+  // others' then. False: no room, it runs at once.
+  bool keep_fresh(Connection& connection, std::string_view input);
   void run_queue();
   void run_waiting();
   void refuse(std::unique_ptr<Transport> transport, std::string_view error);
@@ -137,6 +144,14 @@ class Clients {
   uint64_t next_id_ = 1;
   uint64_t current_ = 0;
   std::unique_ptr<char[]> read_buffer_;
+  struct Fresh {
+    Connection* connection;
+    std::string_view input;  // in fresh_buffer_
+  };
+  std::vector<Fresh> fresh_;  // clients whose input of this poll is to be run
+  std::unique_ptr<char[]> fresh_buffer_;
+  size_t fresh_used_ = 0;
+  bool running_fresh_ = false;
   Invocation scratch_;          // of the command that runs; moves into Parked when it does not finish
   uint64_t scratch_owner_ = 0;  // the client its resume function is for
   Parser probe_parser_;

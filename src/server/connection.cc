@@ -97,7 +97,22 @@ void Connection::received(size_t n) {
   ++clients_.stats_.reads;
   if (closed_ || state_.close_after_reply || input_ended_) return;
   state_.last_interaction_ms = clients_.clock_.now_ms();
+  if (fresh_) clients_.end_of_poll();
   std::string_view input(clients_.read_buffer_.get(), n);
+  clients_.mark_dirty(*this);
+  bool waits_alone = query_.empty() && !reading_in_place_ && !parked_ && !queued_;
+  if (!waits_alone || !clients_.keep_fresh(*this, input)) take(input);
+  turn_bytes_ += n;
+  if (turn_bytes_ >= kReadPerTurn && reading_) {
+    reading_ = false;  // flush(), at the end of the turn, goes on
+    transport_->set_reading(false);
+  }
+}
+
+// Runs what has come, or keeps it for when its turn comes.
+void Connection::take(std::string_view input) {
+  fresh_ = false;
+  if (closed_ || state_.close_after_reply) return;
   bool may_run = !parked_ && !queued_;
   starved_ = false;
   if (query_.empty() && !reading_in_place_) {
@@ -105,20 +120,14 @@ void Connection::received(size_t n) {
     if (!closed_) query_.append(input.substr(used));
   } else {
     if (reading_in_place_)
-      query_.resize(query_.size() + n);
+      query_.resize(query_.size() + input.size());
     else
-      make_room(n), query_.append(input);
+      make_room(input.size()), query_.append(input);
     if (may_run) drop_kept(run_commands(kept()));
   }
   if (query_.capacity() > kSpare) clients_.input_grew(*this);
   if (!check_limits()) return;
   if (runnable()) clients_.enqueue(*this);
-  turn_bytes_ += n;
-  if (turn_bytes_ >= kReadPerTurn && reading_) {
-    reading_ = false;  // flush(), at the end of the turn, goes on
-    transport_->set_reading(false);
-  }
-  clients_.mark_dirty(*this);
 }
 
 // Room for n bytes behind what is kept. Space in front of it is used again, and what a big request has left
@@ -581,6 +590,7 @@ void Connection::writable() {
 // --- the end ---
 
 void Connection::end_of_input() {
+  if (fresh_) clients_.end_of_poll();
   if (closed_ || input_ended_) return;
   input_ended_ = true;
   progress_ms_ = clients_.clock_.now_ms();
@@ -592,6 +602,7 @@ void Connection::end_of_input() {
 }
 
 void Connection::lost(std::string_view reason) {
+  if (fresh_) clients_.end_of_poll();
   close(reason);
 }
 
@@ -613,7 +624,7 @@ void Connection::close(std::string_view reason) {
 }
 
 bool Connection::idle() const {
-  return !parked_ && !runnable() && out_.empty() && transport_->pending() == 0;
+  return !parked_ && !fresh_ && !runnable() && out_.empty() && transport_->pending() == 0;
 }
 
 // From its start, or from the RESET that took its rights away.

@@ -111,6 +111,7 @@ class Connection {
   };
 
   std::string_view kept() const { return {query_.data() + query_head_, query_.size() - query_head_}; }
+  void take(std::string_view input);
   void make_room(size_t n);
   void drop_kept(size_t n);
   size_t run_commands(std::string_view input);
@@ -167,6 +168,7 @@ class Connection {
   int64_t half_since_ms_ = 0;        // half a request is there and did not come on since; 0: none is
   uint64_t half_net_in_ = 0;         // what had come in then
   // Places in Clients' lists.
+  bool fresh_ = false;
   bool dirty_ = false;
   bool queued_ = false;
   bool waiting_ = false;

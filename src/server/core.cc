@@ -90,6 +90,10 @@ size_t Core::prefetch(const ClientState& client, std::string_view input) {
   return dispatcher_.prefetch(client, input);
 }
 
+void Core::prefetch_first(const FirstRequest* requests, size_t count) {
+  dispatcher_.prefetch_first(requests, count);
+}
+
 void Core::client_gone(uint64_t id) {
   host_.client_gone(id);
   dispatcher_.client_gone(id);

@@ -68,6 +68,7 @@ class Core : public Backend {
   // Backend
   RunResult run(ClientState& client, Invocation& invocation, OutputBuffer& out) override;
   size_t prefetch(const ClientState& client, std::string_view input) override;
+  void prefetch_first(const FirstRequest* requests, size_t count) override;
   size_t probe(const ClientState& client, const std::vector<std::string_view>& args, ReadContext& read,
                size_t keys_max) override;
   void client_gone(uint64_t id) override;

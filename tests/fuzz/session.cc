@@ -148,6 +148,9 @@ class Session final : private Backend {
   RunResult run(ClientState& client, Invocation& invocation, OutputBuffer& out) override {
     return dispatcher_->run(client, invocation, out);
   }
+  void prefetch_first(const FirstRequest* requests, size_t count) override {
+    dispatcher_->prefetch_first(requests, count);
+  }
   size_t prefetch(const ClientState& client, std::string_view input) override {
     return dispatcher_->prefetch(client, input);
   }

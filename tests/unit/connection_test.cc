@@ -110,6 +110,7 @@ class TestBackend final : public Backend {
  public:
   void stream_ended(const ClientState&, Invocation&) override {}
   size_t prefetch(const ClientState&, std::string_view) override { return 1; }
+  void prefetch_first(const FirstRequest*, size_t) override {}
   RunResult run(ClientState& client, Invocation& invocation, OutputBuffer& out) override {
     ++runs;
     Reply reply(out, client.protocol);
@@ -250,6 +251,15 @@ struct Fixture {
       std::memcpy(room.data, bytes.data(), n);
       bytes.remove_prefix(n);
       wire.connection->received(n);
+    }
+    clients.end_of_poll();
+  }
+  // Several clients' bytes in one poll.
+  void feed_together(const std::vector<std::pair<Wire*, std::string_view>>& all) {
+    for (auto [wire, bytes] : all) {
+      Connection::Room room = wire->connection->read_room();
+      std::memcpy(room.data, bytes.data(), bytes.size());
+      wire->connection->received(bytes.size());
     }
   }
   // Turns until nothing goes on by itself.
@@ -587,6 +597,60 @@ TEST_CASE("disconnect while something is under way: nothing comes back to it") {
         f.turn();
       }
     }
+  }
+}
+
+TEST_CASE("one poll: short requests of several clients run when all has been read, in the order they came") {
+  Fixture f;
+  Wire& a = f.connect();
+  Wire& b = f.connect();
+  f.feed_together({{&a, "SET a\r\n"}, {&b, "GET k\r\n"}});
+  CHECK(f.backend.runs == 0);
+  CHECK_FALSE(f.clients.all_idle());
+  SUBCASE("the turn's end runs them") {
+    f.clients.release(2);
+    f.turn();
+  }
+  SUBCASE("so does more from one of them") {
+    f.feed_together({{&b, "PING\r\n"}});
+    CHECK(f.backend.runs == 2);
+    f.clients.release(2);
+    f.turn();
+    CHECK(b.take() == "$1\r\na\r\n+PONG\r\n");
+    return;
+  }
+  SUBCASE("and the end of one's input: what it sent before counts") {
+    b.connection->end_of_input();
+    f.clients.release(2);
+    f.turn();
+    CHECK_FALSE(b.open);
+  }
+  SUBCASE("and the loss of one") {
+    a.connection->lost("reset");
+    CHECK(f.backend.runs == 2);
+    f.clients.release(2);
+    f.turn();
+    CHECK(b.take() == "$1\r\na\r\n");
+    return;
+  }
+  CHECK(a.take() == "+OK\r\n");
+  CHECK(b.take() == "$1\r\na\r\n");
+}
+
+TEST_CASE("one poll: who is closed by then does not run, and the server may go") {
+  auto f = std::make_unique<Fixture>();
+  Wire& a = f->connect();
+  Wire& b = f->connect();
+  f->feed_together({{&a, "SET a\r\n"}, {&b, "GET k\r\n"}});
+  SUBCASE("one") {
+    a.connection->close("killed");
+    f->turn();
+    CHECK(f->backend.runs == 1);
+  }
+  SUBCASE("all") {
+    f->clients.close_all("server stops");
+    f->turn();
+    CHECK(f->backend.runs == 0);
   }
 }
 
