@@ -102,6 +102,7 @@ void Connection::received(size_t n) {
   clients_.mark_dirty(*this);
   bool waits_alone = query_.empty() && !reading_in_place_ && !parked_ && !queued_;
   if (!waits_alone || !clients_.keep_fresh(*this, input)) take(input);
+  if (closed_) return;
   turn_bytes_ += n;
   if (turn_bytes_ >= kReadPerTurn && reading_) {
     reading_ = false;  // flush(), at the end of the turn, goes on
