@@ -46,10 +46,13 @@ std::string server_section(const InfoData& data) {
   lines.add("varve_version", data.varve_version);
   lines.add("redis_git_sha1", "00000000");
   lines.add("redis_git_dirty", 0);
+  lines.add("redis_build_id", data.build_id);
   lines.add("redis_mode", "standalone");
   lines.add("os", data.os);
   lines.add("arch_bits", sizeof(void*) * 8);
+  lines.add("monotonic_clock", "POSIX clock_gettime");
   lines.add("multiplexing_api", "libuv");
+  lines.add("atomicvar_api", "c++-builtin");
   lines.add("gcc_version", data.compiler);
   lines.add("process_id", data.process_id);
   lines.add("process_supervised", "no");
@@ -58,6 +61,7 @@ std::string server_section(const InfoData& data) {
   lines.add("server_time_usec", data.now_us);
   lines.add("hz", 10);
   lines.add("configured_hz", 10);
+  lines.add("lru_clock", data.now_us / 1'000'000 & 0xffffff);  // seconds, in 24 bits
   lines.add("io_threads_active", 0);
   lines.add("uptime_in_seconds", data.uptime_s);
   lines.add("uptime_in_days", data.uptime_s / 86400);
@@ -126,8 +130,17 @@ std::string memory_section(const InfoData& data) {
   lines.add("mem_plan_clients", data.plan.clients);
   lines.add("mem_plan_jobs", data.plan.jobs);
   lines.add("mem_allocator", data.allocator);
-  lines.zeros({"active_defrag_running", "lazyfree_pending_objects", "lazyfreed_objects", "used_memory_lua",
-               "used_memory_scripts", "number_of_cached_scripts"});
+  lines.add("mem_aof_buffer", data.engine.log_buffer_bytes);
+  lines.zeros(
+      {"mem_cluster_links", "active_defrag_running", "lazyfree_pending_objects", "lazyfreed_objects"});
+  // There are no scripts, and nothing that would run them.
+  lines.zeros({"used_memory_lua", "used_memory_vm_eval", "used_memory_scripts_eval",
+               "number_of_cached_scripts", "number_of_functions", "number_of_libraries",
+               "used_memory_vm_functions", "used_memory_vm_total", "used_memory_functions",
+               "used_memory_scripts"});
+  for (const char* name :
+       {"used_memory_lua_human", "used_memory_vm_total_human", "used_memory_scripts_human"})
+    lines.add(name, human_bytes(0));
   return lines.take();
 }
 
@@ -149,6 +162,9 @@ std::string persistence_section(const InfoData& data) {
   lines.flag("loading", data.loading);
   if (data.loading) lines.add("loading_start_time", data.loading_start_s);
   lines.flag("async_loading", false);
+  lines.zeros({"current_cow_peak", "current_cow_size", "current_cow_size_age"});
+  lines.fixed("current_fork_perc", 0, 2);
+  lines.zeros({"current_save_keys_processed", "current_save_keys_total"});
   lines.add("rdb_changes_since_last_save",
             engine.last_sequence - std::min(data.last_checkpoint_sequence, engine.last_sequence));
   lines.flag("rdb_bgsave_in_progress", data.checkpoint_running);
@@ -161,14 +177,16 @@ std::string persistence_section(const InfoData& data) {
   lines.flag("aof_enabled", true);
   lines.flag("aof_rewrite_in_progress", engine.compactions_running > 0);
   lines.flag("aof_rewrite_scheduled", false);
+  lines.add("aof_rewrites", engine.compactions);
+  lines.add("aof_rewrites_consecutive_failures", engine.background_error.ok() ? 0 : 1);
   lines.add("aof_last_rewrite_time_sec", -1);
   lines.add("aof_current_rewrite_time_sec", -1);
   lines.add("aof_last_bgrewrite_status", engine.background_error.ok() ? "ok" : "err");
   lines.add("aof_last_write_status", engine.fenced ? "err" : "ok");
   lines.zeros({"aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"});
   lines.add("aof_current_size", data.log_bytes);
-  lines.zeros({"aof_base_size", "aof_pending_rewrite", "aof_buffer_length", "aof_pending_bio_fsync",
-               "aof_delayed_fsync"});
+  lines.add("aof_buffer_length", engine.log_buffer_bytes);
+  lines.zeros({"aof_base_size", "aof_pending_rewrite", "aof_pending_bio_fsync", "aof_delayed_fsync"});
   lines.add("appendfsync", sync_name(data.sync));
   return lines.take();
 }
@@ -195,6 +213,7 @@ std::string stats_section(const InfoData& data) {
   lines.add("expire_cycle_cpu_milliseconds", data.expire_cycle_ms);
   lines.add("evicted_keys", 0);
   lines.add("evicted_clients", data.evicted_clients);
+  lines.zeros({"total_eviction_exceeded_time", "current_eviction_exceeded_time"});
   lines.add("keyspace_hits", data.keyspace_hits);
   lines.add("keyspace_misses", data.keyspace_misses);
   lines.add("pubsub_channels", data.pubsub.channels);
@@ -205,7 +224,8 @@ std::string stats_section(const InfoData& data) {
   lines.zeros({"migrate_cached_sockets", "slave_expires_tracked_keys", "active_defrag_hits",
                "active_defrag_misses", "active_defrag_key_hits", "active_defrag_key_misses",
                "tracking_total_keys", "tracking_total_items", "tracking_total_prefixes",
-               "unexpected_error_replies"});
+               "unexpected_error_replies", "total_active_defrag_time", "current_active_defrag_time",
+               "dump_payload_sanitizations", "reply_buffer_shrinks", "reply_buffer_expands"});
   lines.add("total_error_replies", data.error_replies);
   lines.add("total_reads_processed", data.reads_processed);
   lines.add("total_writes_processed", data.writes_processed);
@@ -321,6 +341,7 @@ void add_log(const EngineStats& engine, Lines* lines) {
   lines->add("log_segments_free", engine.log_segments_free);
   lines->add("log_groups", engine.log_groups);
   lines->add("log_batches", engine.log_batches);
+  lines->add("values_amended", engine.values_amended);
   double groups = static_cast<double>(engine.log_groups), syncs = static_cast<double>(engine.log_syncs);
   lines->fixed("log_group_size", ratio(static_cast<double>(engine.log_batches), groups), 2);
   lines->add("log_fsyncs", engine.log_syncs);

@@ -20,7 +20,8 @@ struct InfoData {
   std::string varve_version;
   std::string os;  // "Linux 6.1.0 x86_64"
   std::string compiler;
-  std::string run_id;  // 40 hexadecimal digits, another one at each start
+  std::string build_id;  // of builds of the same version by the same compiler, the same
+  std::string run_id;    // 40 hexadecimal digits, another one at each start
   std::string executable;
   std::string config_file;
   int64_t process_id = 0;

@@ -1,8 +1,10 @@
 // Gathers what INFO tells.
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 
+#include "base/checksum.h"
 #include "server/machine.h"
 #include "server/server.h"
 
@@ -48,6 +50,7 @@ InfoData Server::gather_info() {
   data.varve_version = VARVE_VERSION;
   data.os = operating_system();
   data.compiler = __VERSION__;
+  data.build_id = fmt::format("{:016x}", checksum(VARVE_VERSION " " __VERSION__));
   data.run_id = run_id_;
   data.executable = executable_path();
   data.config_file = configuration_.file();
