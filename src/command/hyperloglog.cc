@@ -15,7 +15,7 @@ constexpr std::string_view kMagic = "HYLL";
 constexpr size_t kEncodingAt = 4;
 constexpr size_t kCardinalityAt = 8;
 constexpr size_t kUnknownAt = 15;
-constexpr size_t kHeaderSize = 16;
+constexpr size_t kHeaderSize = HyperLogLog::kHeaderSize;
 constexpr char kDense = 0;
 constexpr char kSparse = 1;
 constexpr unsigned kIndexBits = 14;
@@ -129,6 +129,7 @@ struct HyperLogLog::Place {
 // What an element's hash shows: to which register it falls, and the run of zeros above the bits that say so,
 // with the bit that ends it; a bit behind the last ends it at least.
 struct HyperLogLog::Seen {
+  Seen(size_t at, uint8_t run) : index(at), count(run) {}
   explicit Seen(std::string_view element) {
     uint64_t hash = hash_element(element);
     index = hash % kRegisters;
@@ -177,6 +178,32 @@ bool HyperLogLog::each_run(Visit visit) const {
   return first == kRegisters;
 }
 
+HyperLogLog::Spot HyperLogLog::spot_of(const Seen& seen) {
+  size_t bit = seen.index * kRegisterBits;
+  unsigned shift = bit % 8;
+  return {kHeaderSize + bit / 8, shift > 8 - kRegisterBits ? 2u : 1u, shift, seen.count};
+}
+
+HyperLogLog::Spot HyperLogLog::dense_spot(std::string_view element) {
+  return spot_of(Seen(element));
+}
+
+bool HyperLogLog::Spot::raise(char* bytes) const {
+  unsigned low = static_cast<unsigned char>(bytes[0]);
+  unsigned high = size > 1 ? static_cast<unsigned char>(bytes[1]) : 0;
+  unsigned both = high << 8 | low;
+  if ((both >> shift & kRegisterMax) >= count) return false;
+  both = (both & ~(unsigned{kRegisterMax} << shift)) | unsigned{count} << shift;
+  bytes[0] = static_cast<char>(both & 0xffu);
+  if (size > 1) bytes[1] = static_cast<char>(both >> 8);
+  return true;
+}
+
+bool HyperLogLog::is_dense_and_uncounted(std::string_view header, uint64_t length) {
+  return length == kDenseSize && header.size() == kHeaderSize && header.starts_with(kMagic) &&
+         header[kEncodingAt] == kDense && (static_cast<unsigned char>(header[kUnknownAt]) & 0x80u) != 0;
+}
+
 uint8_t HyperLogLog::dense_register(size_t index) const {
   size_t bit = index * kRegisterBits;
   size_t at = kHeaderSize + bit / 8;
@@ -186,19 +213,8 @@ uint8_t HyperLogLog::dense_register(size_t index) const {
 }
 
 bool HyperLogLog::raise_dense(size_t index, uint8_t count) {
-  if (dense_register(index) >= count) return false;
-  size_t bit = index * kRegisterBits;
-  size_t at = kHeaderSize + bit / 8;
-  unsigned shift = bit % 8;
-  auto put = [&](size_t place, unsigned mask, unsigned bits) {
-    auto byte = static_cast<unsigned char>(value_[place]);
-    value_[place] = static_cast<char>((byte & ~mask) | (bits & mask));
-  };
-  put(at, unsigned{kRegisterMax} << shift & 0xffu, unsigned{count} << shift);
-  if (shift > 8 - kRegisterBits) {
-    put(at + 1, unsigned{kRegisterMax} >> (8 - shift), unsigned{count} >> (8 - shift));
-  }
-  return true;
+  Spot spot = spot_of(Seen(index, count));
+  return spot.raise(value_.data() + spot.at);
 }
 
 bool HyperLogLog::make_dense() {

@@ -40,6 +40,20 @@ class HyperLogLog {
   Added add(std::string_view element);
   // A dense one that this element would not change.
   bool surely_knows(std::string_view element) const;
+  // The part of a dense one that an element may change: its register, in one byte or two. For those who have
+  // not all of it at hand.
+  struct Spot {
+    size_t at = 0;    // of the first byte, in the value
+    size_t size = 0;  // 1 or 2
+    unsigned shift = 0;
+    uint8_t count = 0;
+    // False: the register in these bytes knows the element already.
+    bool raise(char* bytes) const;
+  };
+  static Spot dense_spot(std::string_view element);
+  static constexpr size_t kHeaderSize = 16;
+  // Is a value of this length that begins so a dense one whose cardinality is not known?
+  static bool is_dense_and_uncounted(std::string_view header, uint64_t length);
   // Raises registers to what others have seen.
   void raise(const Registers& registers);
   // False: it is damaged.
@@ -62,6 +76,7 @@ class HyperLogLog {
   struct Run;
   struct Place;
   struct Seen;
+  static Spot spot_of(const Seen& seen);
   Run run_at(size_t at) const;
   bool raise_register(size_t index, uint8_t count);
   Added raise_sparse(size_t index, uint8_t count, Place* from);

@@ -31,7 +31,8 @@
 //   are inline up to kInlineCollectionMax whatever Redis would call them.
 //
 //   Elements of a string:     element_key := segment:u32. A segment holds bytes [segment * 8192, + 8192) of
-//                             it; bytes that it lacks, and whole absent segments, are zeros
+//                             it; bytes that it lacks, and whole absent segments, are zeros. Behind the
+//                             string's end it may hold zeros
 //   Elements of a collection: element_key := part:u8 rest
 //
 //   part      rest                                         value

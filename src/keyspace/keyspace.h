@@ -204,13 +204,15 @@ class Transaction {
   void end();
   // Entries found so far are dead; their blocks may go. For commands that look at very many keys.
   void forget_entries() {
+    if (overlay_.change() != nullptr) overlay_.write_change();
     pins_.clear();
     copies_.clear();
   }
 
+  // What was committed.
   const WriteBatch& batch() const { return overlay_.batch(); }
-  bool has_writes() const { return !overlay_.batch().empty(); }
-  size_t batch_size() const { return overlay_.batch().byte_size(); }
+  bool has_writes() const { return !overlay_.empty(); }
+  size_t batch_size() const { return overlay_.byte_size(); }
   // The writes give space back: there is no put among them.
   bool only_deletes() const;
   // Commits the writes; the engine must have admitted them in this turn. Returns the batch's last sequence
@@ -227,6 +229,9 @@ class Transaction {
   void decode(std::string_view engine_key, std::string_view value, Entry* entry);
   void settle(DatabaseId database, std::string_view key, const Entry& old, const Record& record);
   void put_record(DatabaseId database, std::string_view key, const Record& record, bool blind);
+  bool change_segment(DatabaseId database, std::string_view key, const Entry& old, uint64_t offset,
+                      std::string_view bytes, const Record& record);
+  void make_change();
   void put_hint(DatabaseId database, std::string_view key, int64_t expire_ms);
   // Puts the value's segments, if it is long, and makes the record say so.
   void place_string(std::string_view value, Record* record);

@@ -15,7 +15,22 @@ constexpr size_t kKeptBytes = 1 << 20;
 
 }  // namespace
 
+void Overlay::write_change() {
+  changing_ = false;
+  std::string value(change_.was);
+  value.replace(change_.offset, change_.bytes.size(), change_.bytes);
+  batch_.put(change_.key, value);
+  batch_.put(change_.record_key, change_.record);
+}
+
+size_t Overlay::byte_size() const {
+  constexpr size_t kOpHeaders = 2 * 9;
+  size_t beside = change_.key.size() + change_.was.size() + change_.record_key.size() + change_.record.size();
+  return batch_.byte_size() + (changing_ ? beside + kOpHeaders : 0);
+}
+
 Overlay::Answer Overlay::find(std::string_view key, std::string_view* value) {
+  if (changing_) write_change();
   if (batch_.count() == 0) return Answer::kUntouched;
   if (batch_.count() <= kWalkedOperations) return find_from_front(key, value);
   bring_index_up_to_date();
@@ -31,6 +46,7 @@ Overlay::Answer Overlay::find(std::string_view key, std::string_view* value) {
 }
 
 bool Overlay::touches(std::string_view begin, std::string_view end) {
+  if (changing_) write_change();
   if (batch_.count() == 0) return false;
   if (batch_.count() <= kWalkedOperations) {
     BatchReader reader(batch_.bytes());
@@ -50,6 +66,7 @@ bool Overlay::touches(std::string_view begin, std::string_view end) {
 
 bool Overlay::first_put(std::string_view from, std::string_view end, std::string_view* key,
                         std::string_view* value) {
+  if (changing_) write_change();
   bring_index_up_to_date();
   for (auto it = index_.lower_bound(from); it != index_.end() && std::string_view(it->first) < end; ++it) {
     BatchReader::Op op = op_at(it->second);
@@ -63,6 +80,7 @@ bool Overlay::first_put(std::string_view from, std::string_view end, std::string
 
 bool Overlay::last_put(std::string_view begin, std::string_view before, std::string_view* key,
                        std::string_view* value) {
+  if (changing_) write_change();
   bring_index_up_to_date();
   for (auto it = index_.lower_bound(before); it != index_.begin();) {
     --it;
@@ -77,6 +95,7 @@ bool Overlay::last_put(std::string_view begin, std::string_view before, std::str
 }
 
 bool Overlay::deleted_around(std::string_view key, std::string_view* begin, std::string_view* end) {
+  if (changing_) write_change();
   bring_index_up_to_date();
   auto next = ranges_.upper_bound(key);
   if (next == ranges_.begin()) return false;
@@ -88,6 +107,7 @@ bool Overlay::deleted_around(std::string_view key, std::string_view* begin, std:
 }
 
 void Overlay::clear() {
+  changing_ = false;
   batch_.clear();
   index_.clear();
   ranges_.clear();
@@ -117,6 +137,7 @@ Overlay::Answer Overlay::find_from_front(std::string_view key, std::string_view*
 }
 
 void Overlay::bring_index_up_to_date() {
+  VARVE_DCHECK(!changing_);
   if (indexed_bytes_ == batch_.byte_size()) return;
   const char* base = batch_.bytes().data();
   size_t at = indexed_bytes_;

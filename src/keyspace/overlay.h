@@ -2,6 +2,10 @@
 // small batch is searched from its front, a larger one through an index in key order that is brought up to
 // date when it is asked. Range deletes of the batch hide what stands before them in the batch and everything
 // in the engine.
+//
+// A small change inside a large value stands beside the batch for as long as the command writes and asks
+// nothing more, which is mostly to its end: the engine can often make it in place (Engine::amend). Else it
+// becomes the put of the whole value that it stands for.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/check.h"
 #include "varve/write_batch.h"
 
 namespace varve {
@@ -18,11 +23,44 @@ class Overlay {
   enum class Answer : uint8_t { kUntouched, kPut, kDeleted };
 
   void put(std::string_view key, std::string_view value, bool blind = false) {
+    if (changing_) write_change();
     batch_.put(key, value, blind);
   }
-  void remove(std::string_view key) { batch_.remove(key); }
-  void remove_range(std::string_view begin, std::string_view end) { batch_.remove_range(begin, end); }
-  void add_count(uint32_t id, int64_t delta) { batch_.add_count(id, delta); }
+  void remove(std::string_view key) {
+    if (changing_) write_change();
+    batch_.remove(key);
+  }
+  void remove_range(std::string_view begin, std::string_view end) {
+    if (changing_) write_change();
+    batch_.remove_range(begin, end);
+  }
+  void add_count(uint32_t id, int64_t delta) {
+    if (changing_) write_change();
+    batch_.add_count(id, delta);
+  }
+
+  struct Change {
+    std::string key;
+    std::string_view was;  // its value before
+    size_t offset = 0;
+    std::string bytes;  // which stand there now, within the value
+    std::string record_key, record;
+  };
+  // Bytes of a value change, and `record` is put behind that. Nothing may have been written before; `was`
+  // must stay in its place until the next call but those of this block.
+  Change& begin_change() {
+    VARVE_DCHECK(empty());
+    changing_ = true;
+    return change_;
+  }
+  const Change* change() const { return changing_ ? &change_ : nullptr; }
+  // The change has been made in place: only its record is left to be put.
+  void change_made() {
+    changing_ = false;
+    batch_.put(change_.record_key, change_.record);
+  }
+  // Makes it the puts that it stands for.
+  void write_change();
 
   // The last put or delete of key. `value` points into the batch: valid until the next write.
   Answer find(std::string_view key, std::string_view* value);
@@ -37,9 +75,13 @@ class Overlay {
   // The deleted range that holds key: [*begin, *end). Keys in it may have been put again behind the delete.
   bool deleted_around(std::string_view key, std::string_view* begin, std::string_view* end);
 
+  bool empty() const { return batch_.empty() && !changing_; }
+  // What a batch with all of it takes.
+  size_t byte_size() const;
   void clear();
   // Gives back what a large command has left, when empty.
   void release_memory();
+  // Without a change() that still stands beside it.
   const WriteBatch& batch() const { return batch_; }
   size_t memory_used() const { return batch_.bytes().capacity() + (index_.size() + ranges_.size()) * 128; }
 
@@ -54,6 +96,8 @@ class Overlay {
   std::map<std::string, size_t, std::less<>> index_;
   std::map<std::string, std::string, std::less<>> ranges_;  // deleted: disjoint, begin -> end
   size_t indexed_bytes_ = 0;
+  bool changing_ = false;
+  Change change_;  // when changing_
 };
 
 }  // namespace varve

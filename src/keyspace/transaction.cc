@@ -8,6 +8,8 @@
 namespace varve {
 namespace {
 
+// What is appended to mostly is again: zeros behind a string's end let the next changes be small ones.
+constexpr size_t kRoomToGrow = 512;
 constexpr size_t kKeptPins = 1024;
 constexpr size_t kKeptCopy = 64 * 1024;
 constexpr size_t kKeptEvents = 256;
@@ -17,7 +19,7 @@ constexpr size_t kKeptEvents = 256;
 void Transaction::begin(ReadContext* read, int64_t now_ms) {
   read_ = read;
   now_ms_ = now_ms;
-  if (!overlay_.batch().empty()) overlay_.clear();
+  if (!overlay_.empty()) overlay_.clear();
   pins_.clear();
   element_pin_ = {};
   if (!copies_.empty()) copies_.clear();
@@ -37,6 +39,7 @@ void Transaction::end() {
 }
 
 bool Transaction::only_deletes() const {
+  if (overlay_.change() != nullptr) return false;
   BatchReader reader(overlay_.batch().bytes());
   BatchReader::Op op;
   while (reader.next(&op)) {
@@ -170,6 +173,7 @@ uint64_t Transaction::key_count(DatabaseId database) const {
 // --- writing ---
 
 uint64_t Transaction::fresh_collection() {
+  if (overlay_.change() != nullptr) overlay_.write_change();
   // The sequence of the next operation, which belongs to the collection: so no later one can get it again.
   uint64_t id = keyspace_.engine().next_sequence() + overlay_.batch().count();
   VARVE_CHECK(id > last_collection_);
@@ -276,6 +280,27 @@ void Transaction::put_string_blind(DatabaseId database, std::string_view key, st
   put_record(database, key, record, !known);
 }
 
+// A few bytes inside one segment, as the first that is written: the engine may do without the whole segment.
+bool Transaction::change_segment(DatabaseId database, std::string_view key, const Entry& old, uint64_t offset,
+                                 std::string_view bytes, const Record& record) {
+  bool fresh = !old.exists || record.collection != old.record.collection;
+  if (fresh || bytes.empty() || bytes.size() > kSegmentSize / 4 || !overlay_.empty()) return false;
+  auto segment = static_cast<uint32_t>(offset / kSegmentSize);
+  size_t inside = offset % kSegmentSize;
+  std::string_view was = read_segment(record.collection, segment);
+  if (was.size() < inside + bytes.size()) return false;
+  Overlay::Change& change = overlay_.begin_change();
+  change.key = key_;  // read_segment's
+  change.was = was;
+  change.offset = inside;
+  change.bytes = bytes;
+  make_metadata_key(database, key, &key_);
+  change.record_key = key_;
+  change.record.clear();
+  encode_record(record, &change.record);
+  return true;
+}
+
 void Transaction::write_range(DatabaseId database, std::string_view key, const Entry& old, uint64_t offset,
                               std::string_view bytes, StringForm form) {
   Record record;
@@ -298,6 +323,7 @@ void Transaction::write_range(DatabaseId database, std::string_view key, const E
     record.payload = {};
   }
   record.count = length;
+  if (change_segment(database, key, old, offset, bytes, record)) return;
   // The first segment is touched too when it takes over the bytes of an inline value.
   std::string piece;
   auto write_segment = [&](uint64_t segment, std::string_view existing) {
@@ -309,6 +335,8 @@ void Transaction::write_range(DatabaseId database, std::string_view key, const E
       piece.resize(std::max<uint64_t>(piece.size(), to - start), '\0');
       bytes.copy(piece.data() + (from - start), to - from, from - offset);
     }
+    bool grows = !existing.empty() && piece.size() > existing.size();
+    if (grows) piece.resize(std::min(piece.size() + kRoomToGrow, kSegmentSize), '\0');
     make_segment_key(record.collection, static_cast<uint32_t>(segment), &key_);
     overlay_.put(key_, piece);
   };
@@ -394,13 +422,24 @@ void Transaction::swap_databases(uint32_t a, uint32_t b) {
   map_database(b, id_a);
 }
 
+void Transaction::make_change() {
+  const Overlay::Change& change = *overlay_.change();
+  size_t batch_bytes = overlay_.byte_size() - change.was.size();
+  if (keyspace_.engine().amend(change.key, change.offset, change.bytes, batch_bytes)) {
+    overlay_.change_made();
+  } else {
+    overlay_.write_change();
+  }
+}
+
 Sequence Transaction::commit() {
-  if (overlay_.batch().empty()) return 0;
+  if (overlay_.empty()) return 0;
   if (next_database_ != 0) {
     char value[4];
     encode_fixed32(value, next_database_);
     overlay_.put(next_database_key(), std::string_view(value, sizeof value));
   }
+  if (overlay_.change() != nullptr) make_change();
   Sequence sequence = keyspace_.engine().commit(overlay_.batch());
   if (keyspace_.observer_ != nullptr) keyspace_.observer_->committed(*this, sequence);
   if (next_database_ != 0) keyspace_.next_database_ = next_database_;

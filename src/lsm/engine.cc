@@ -127,6 +127,9 @@ Admission Engine::admit(size_t bytes, bool frees_space) {
 Sequence Engine::commit(const WriteBatch& batch) {
   return impl_->commit(batch);
 }
+bool Engine::amend(std::string_view key, size_t offset, std::string_view bytes, size_t batch_bytes) {
+  return impl_->amend(key, offset, bytes, batch_bytes);
+}
 Sequence Engine::next_sequence() const {
   return impl_->log_.last() + 1;
 }

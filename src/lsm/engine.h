@@ -147,6 +147,8 @@ struct EngineStats {
            compaction_bytes_written = 0, compaction_bytes_read = 0;
   uint64_t flushes = 0, compactions = 0, trivial_moves = 0, background_errors = 0;
   uint64_t compactions_in_parts = 0;  // ended before all of their inputs were merged
+  uint64_t values_amended = 0;        // by amend()
+  uint64_t log_buffer_bytes = 0;      // waiting for the log's file, or on the way to it
   uint64_t log_syncs = 0, log_groups = 0, log_batches = 0, log_segments = 0, log_segments_free = 0;
   uint64_t log_sync_us_total = 0, log_sync_us_max = 0, log_sync_us_last = 0;
   uint64_t write_delays = 0, write_delay_us = 0;
@@ -180,6 +182,10 @@ class Engine {
   // Applies the batch: visible at once to later reads here, in the log buffer, durable later. Needs an
   // admit() that said kGo in this turn. Returns its last sequence. An empty batch returns last_sequence().
   Sequence commit(const WriteBatch& batch);
+  // In place of a put in the batch of `batch_bytes` that is committed next: overwrites bytes of a value where
+  // it stands in the memtable and in the log's buffer. False, and nothing happened: the value was not written
+  // behind the last write of the log, a snapshot may need it as it was, or it is no long one; put all of it.
+  bool amend(std::string_view key, size_t offset, std::string_view bytes, size_t batch_bytes);
   // The sequence the next operation will take: a collection id that was never used.
   Sequence next_sequence() const;
   // Call once at the end of a turn of the loop: starts the log write if none is in flight and timers are due.

@@ -43,6 +43,8 @@ class Engine::Impl {
   // engine_write.cc
   Admission admit(size_t bytes, bool frees_space);
   Sequence commit(const WriteBatch& batch);
+  bool amend(std::string_view key, size_t offset, std::string_view bytes, size_t batch_bytes);
+  Sequence newest_snapshot() const { return snapshots_->empty() ? 0 : *snapshots_->rbegin(); }
   void end_of_turn();
   void tick();
   void maybe_freeze();

@@ -212,6 +212,7 @@ EngineStats Engine::Impl::stats() const {
   s.log_sync_us_total = log.sync_us_total;
   s.log_sync_us_max = log.sync_us_max;
   s.log_sync_us_last = log.sync_us_last;
+  s.log_buffer_bytes = log_.memory_used();
   s.log_segments = log_.segments().size();
   s.log_segments_free = free_segments_.size() + log_.ready_segments();
   s.last_sequence = log_.last();

@@ -11,6 +11,8 @@ namespace {
 
 // A failure that lasts so long is told to writers instead of letting them wait.
 constexpr int64_t kStuckUs = 5'000'000;
+// Shorter values are written again sooner than found.
+constexpr size_t kAmendedMin = 1024;
 constexpr size_t kLargestOp = kMaxEngineValueSize + 2 * kMaxEngineKeySize;
 
 }  // namespace
@@ -115,7 +117,7 @@ Sequence Engine::Impl::commit(const WriteBatch& batch) {
   VARVE_CHECK(batch.valid() && batch.count() > 0 && !log_.fenced() && !closing_);
   Sequence first = log_.last() + 1;
   log_.append(first, batch);
-  Sequence newest_snapshot = snapshots_->empty() ? 0 : *snapshots_->rbegin();
+  Sequence snapshot = newest_snapshot();
   BatchReader reader(batch.bytes());
   BatchReader::Op op;
   Sequence sequence = first;
@@ -128,7 +130,9 @@ Sequence Engine::Impl::commit(const WriteBatch& batch) {
       rows_.erase_range(op.key, op.value);
     } else {
       uint64_t hash = hash_key(op.key);
-      active_->add(sequence++, op.kind, op.blind, op.key, op.value, newest_snapshot, hash);
+      if (op.value.size() >= kAmendedMin && op.kind == Kind::kPut)
+        log_.note_value(hash, sequence, static_cast<size_t>(op.value.data() - batch.bytes().data()));
+      active_->add(sequence++, op.kind, op.blind, op.key, op.value, snapshot, hash);
       if (op.kind == Kind::kDelete)
         rows_.erase(op.key, hash);
       else if (!planted(Plant::row_outlives_write))
@@ -138,6 +142,17 @@ Sequence Engine::Impl::commit(const WriteBatch& batch) {
   }
   VARVE_CHECK(!reader.corrupt());
   return log_.last();
+}
+
+bool Engine::Impl::amend(std::string_view key, size_t offset, std::string_view bytes, size_t batch_bytes) {
+  uint64_t hash = hash_key(key);
+  Sequence sequence = log_.noted_value(hash, batch_bytes);
+  if (sequence == 0 || !active_->amend(key, hash, sequence, offset, bytes, newest_snapshot())) return false;
+  log_.amend(hash, offset, bytes);
+  rows_.erase(key, hash);
+  counts_.user_bytes_written += bytes.size();
+  ++counts_.values_amended;
+  return true;
 }
 
 void Engine::Impl::maybe_freeze() {

@@ -1,6 +1,7 @@
 #include "lsm/log_pipeline.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/check.h"
 #include "base/coding.h"
@@ -9,6 +10,8 @@
 namespace varve {
 namespace {
 
+// Some more than a frame has room for values that are worth it.
+constexpr size_t kNotedValues = 1021;
 constexpr int64_t kIdleUs = 100'000;
 constexpr int64_t kSecondUs = 1'000'000;
 
@@ -21,7 +24,8 @@ LogPipeline::LogPipeline(Executor* executor, Clock* clock, uint64_t segment_size
       segment_size_(segment_size),
       payload_max_(std::min<uint64_t>(kMaxFramePayload, segment_size / 4)),
       mode_(mode),
-      callbacks_(std::move(callbacks)) {}
+      callbacks_(std::move(callbacks)),
+      noted_(kNotedValues) {}
 
 void LogPipeline::add_segment(const LogSegment& info, std::shared_ptr<WriteFile> file) {
   auto segment = std::make_shared<Segment>();
@@ -93,12 +97,37 @@ void LogPipeline::close_frame() {
 
 void LogPipeline::add_to_frame(std::string_view ops, uint32_t count) {
   Buffer& bytes = open_->bytes;
+  last_ops_at_ = bytes.size() + kBatchHeaderSize;
   char header[kBatchHeaderSize];
   encode_fixed32(header, static_cast<uint32_t>(ops.size()));
   encode_fixed32(header + 4, count);
   bytes.append(header, sizeof header);
   bytes.append(ops);
   open_->header.last_sequence += count;
+}
+
+// Is there room for `payload` more in the open frame?
+bool LogPipeline::joins_frame(size_t payload) const {
+  if (!open_) return false;
+  payload += open_->bytes.size() - kFrameHeaderSize;
+  return payload <= payload_max_ && fits(*open_->segment, open_->offset, payload);
+}
+
+void LogPipeline::note_value(uint64_t key_hash, Sequence sequence, size_t at) {
+  if (open_) noted(key_hash) = {key_hash, sequence, last_ops_at_ + at};
+}
+
+Sequence LogPipeline::noted_value(uint64_t key_hash, size_t batch_bytes) const {
+  const NotedValue& value = noted_[key_hash % noted_.size()];
+  bool stands = open_ && value.key_hash == key_hash && value.sequence >= open_->header.first_sequence;
+  return stands && joins_frame(kBatchHeaderSize + batch_bytes) ? value.sequence : 0;
+}
+
+void LogPipeline::amend(uint64_t key_hash, size_t offset, std::string_view bytes) {
+  const NotedValue& value = noted(key_hash);
+  VARVE_CHECK(open_ && value.key_hash == key_hash && value.sequence >= open_->header.first_sequence);
+  VARVE_CHECK(value.at + offset + bytes.size() <= open_->bytes.size());
+  std::memcpy(open_->bytes.data() + value.at + offset, bytes.data(), bytes.size());
 }
 
 void LogPipeline::append(Sequence first, const WriteBatch& batch) {
@@ -108,9 +137,7 @@ void LogPipeline::append(Sequence first, const WriteBatch& batch) {
   if (size > payload_max_) {
     append_parts(first, batch);
   } else {
-    size_t payload = open_ ? open_->bytes.size() - kFrameHeaderSize + size : size;
-    bool joins = open_ && payload <= payload_max_ && fits(*open_->segment, open_->offset, payload);
-    if (!joins) open_frame(first, size, kFrameWhole);
+    if (!joins_frame(size)) open_frame(first, size, kFrameWhole);
     add_to_frame(batch.bytes(), batch.count());
   }
   last_ = first + batch.count() - 1;

@@ -51,6 +51,15 @@ class LogPipeline {
   void start_at(Sequence last) { last_ = durable_ = written_ = last; }
   // Appends a batch of `count` operations whose first sequence is first. Room must have been there.
   void append(Sequence first, const WriteBatch& batch);
+  // Remembers where the value of an operation of the batch that was appended last stands, `at` from the start
+  // of its operations, while its frame is open.
+  void note_value(uint64_t key_hash, Sequence sequence, size_t at);
+  // The sequence of the last noted value of such a key that stands in the frame which a batch of
+  // `batch_bytes` would join; 0: there is none.
+  Sequence noted_value(uint64_t key_hash, size_t batch_bytes) const;
+  // Overwrites bytes of it, which noted_value() has just found. Frames are replayed whole or not at all, so
+  // that belongs to the batch appended next.
+  void amend(uint64_t key_hash, size_t offset, std::string_view bytes);
   // End of a turn: starts a write of what is there unless one is in flight.
   void pump();
   // Every 100 ms: everysec's sync, the idle watermark.
@@ -97,6 +106,15 @@ class LogPipeline {
     std::function<void(Status)> done;
   };
 
+  // Where a large value stands in the open frame.
+  struct NotedValue {
+    uint64_t key_hash = 0;
+    Sequence sequence = 0;
+    size_t at = 0;  // in the frame's bytes
+  };
+
+  bool joins_frame(size_t payload) const;
+  NotedValue& noted(uint64_t key_hash) { return noted_[key_hash % noted_.size()]; }
   static bool fits(const Segment& segment, uint64_t offset, size_t payload);
   void open_frame(Sequence first, size_t payload, uint32_t flags);
   void close_frame();
@@ -118,6 +136,8 @@ class LogPipeline {
   std::deque<SegmentRef> used_;   // oldest first; the last one is being filled
   std::deque<SegmentRef> ready_;  // not yet written to
   std::unique_ptr<Frame> open_;
+  size_t last_ops_at_ = 0;         // where the operations of the batch appended last begin in open_
+  std::vector<NotedValue> noted_;  // by hash; of two that share a place the later one has it
   std::vector<Frame> closed_;
   size_t flying_bytes_ = 0;
 

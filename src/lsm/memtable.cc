@@ -220,6 +220,18 @@ void MemTable::add(Sequence sequence, Kind kind, bool blind, std::string_view ke
   entry->tag = Tag::make(sequence, kind, blind || (!keep_old && old.blind()));
 }
 
+bool MemTable::amend(std::string_view key, uint64_t key_hash, Sequence sequence, size_t offset,
+                     std::string_view bytes, Sequence newest_snapshot) {
+  VARVE_CHECK(!frozen_);
+  MemTableEntry* entry = core_->find(key, key_hash);
+  if (entry == nullptr || entry->tag.sequence() != sequence || entry->tag.kind() != Kind::kPut) return false;
+  if (sequence <= newest_snapshot || range_deleted_since(key, sequence)) return false;
+  std::string_view value = entry->value();
+  if (offset > value.size() || bytes.size() > value.size() - offset) return false;
+  copy(const_cast<char*>(value.data()) + offset, bytes);  // the entry's own bytes, in the arena
+  return true;
+}
+
 bool MemTable::range_deleted_since(std::string_view key, Sequence sequence) const {
   return core_->last_range_delete > sequence && range_tombstones_.covering(key, kMaxSequence) > sequence;
 }

@@ -36,6 +36,11 @@ class MemTable {
   // The same when hash_key(key) is known already.
   void add(Sequence sequence, Kind kind, bool blind, std::string_view key, std::string_view value,
            Sequence newest_snapshot, uint64_t key_hash);
+  // Overwrites bytes from `offset` on of the value that was put at `sequence`, in place. False, and nothing
+  // happened: that is not the key's newest entry, a snapshot or a range delete lies behind it, or the value
+  // ends before.
+  bool amend(std::string_view key, uint64_t key_hash, Sequence sequence, size_t offset,
+             std::string_view bytes, Sequence newest_snapshot);
   // Deletes [begin, end) at sequence. Entries stay; readers and the flush compare sequences.
   void add_range_delete(Sequence sequence, std::string_view begin, std::string_view end);
   void add_count(uint32_t id, int64_t delta) { counters_[id] += delta; }

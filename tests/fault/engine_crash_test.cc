@@ -15,7 +15,8 @@ using namespace varve::test;
 namespace {
 
 // Runs one seed: several lives of one directory. Returns the complaints.
-std::vector<std::string> run_seed(uint64_t seed, uint64_t* crashes, uint64_t* lost, uint64_t* replayed) {
+std::vector<std::string> run_seed(uint64_t seed, uint64_t* crashes, uint64_t* lost, uint64_t* replayed,
+                                  uint64_t* amended) {
   EngineWorld world(seed);
   Random& random = world.random();
   uint64_t lives = 3 + random.below(6);
@@ -69,6 +70,7 @@ std::vector<std::string> run_seed(uint64_t seed, uint64_t* crashes, uint64_t* lo
   }
   *lost += world.lost_batches();
   *replayed += world.replayed_batches();
+  *amended += world.amended();
   return world.errors;
 }
 
@@ -79,20 +81,21 @@ TEST_CASE("engine: power cuts at any instant lose nothing acknowledged") {
   const char* count = std::getenv("VARVE_CRASH_SEEDS");
   uint64_t first = one != nullptr ? test_seed(0) : 1;
   uint64_t seeds = one != nullptr ? 1 : count != nullptr ? std::strtoull(count, nullptr, 10) : 150;
-  uint64_t crashes = 0, lost = 0, replayed = 0;
+  uint64_t crashes = 0, lost = 0, replayed = 0, amended = 0;
   for (uint64_t seed = first; seed < first + seeds; ++seed) {
-    std::vector<std::string> errors = run_seed(seed, &crashes, &lost, &replayed);
+    std::vector<std::string> errors = run_seed(seed, &crashes, &lost, &replayed, &amended);
     for (size_t i = 0; i < errors.size() && i < 5; ++i) {
       FAIL_CHECK("VARVE_SEED=" << seed << " repeats it: " << errors[i]);
     }
     if (!errors.empty()) break;
   }
   MESSAGE(crashes << " crashes, " << lost << " unacknowledged batches lost, " << replayed
-                  << " batches replayed");
+                  << " batches replayed, " << amended << " values changed in place");
   // A run in which nothing was at stake proves nothing.
   if (one == nullptr) {
     CHECK(crashes > seeds);
     CHECK(lost > 0);
     CHECK(replayed > 0);
+    CHECK(amended > 0);
   }
 }

@@ -69,6 +69,7 @@ struct InProcessOptions {
   uint32_t random_miss_one_in = 0;
   size_t block_cache_size = 1 << 20;
   bool flush_often = false;  // every command meets the earlier ones in tables
+  bool long_turns = false;   // some commands run in one turn of the loop
   uint64_t log_segment_size = 4 << 20;
   uint64_t log_max_bytes = 1 << 30;
   void (*add_commands)(CommandTable&) = nullptr;
@@ -143,6 +144,7 @@ class InProcessServer {
   std::unique_ptr<Dispatcher> dispatcher_;
   std::map<uint64_t, std::unique_ptr<Client>> clients_;
   uint64_t faults_ = 0;
+  uint64_t runs_ = 0;
 };
 
 }  // namespace varve::test

@@ -30,7 +30,7 @@ void ModelBatch::apply(Contents* contents) const {
   }
 }
 
-EngineWorld::EngineWorld(uint64_t seed) : random_(seed) {
+EngineWorld::EngineWorld(uint64_t seed) : random_(seed), amend_random_(~seed) {
   draw_options();
 }
 
@@ -160,6 +160,7 @@ void EngineWorld::commit_random() {
       std::string value = fmt::format("{}.{}.", committed(), i);
       value.resize(value.size() + (random_.one_in(20) ? random_.below(3000) : random_.below(60)),
                    static_cast<char>('a' + random_.below(26)));
+      if (value.size() > 1000) last_long_ = key;
       batch.put(key, value, random_.one_in(4));
       model.ops.push_back({Kind::kPut, key, value});
     }
@@ -172,10 +173,25 @@ void EngineWorld::commit_random() {
     clock_.advance_us(std::max<int64_t>(admission.wait_us, 1000));
     return;
   }
+  if (amend_random_.one_in(2)) amend_random(batch, &model);
   Sequence last = engine_->commit(batch);
   model.apply(&contents_);
   batches_.push_back(std::move(model));
   last_sequences_.push_back(last);
+}
+
+// Some bytes of a long value change together with the batch, if the engine can do that.
+void EngineWorld::amend_random(const WriteBatch& batch, ModelBatch* model) {
+  auto found = contents_.find(last_long_);
+  if (found == contents_.end()) return;
+  std::string value = found->second;
+  std::string bytes(1 + amend_random_.below(20), static_cast<char>('A' + amend_random_.below(26)));
+  size_t offset = amend_random_.below(value.size() + 1);  // now and then beyond its end
+  if (!engine_->amend(last_long_, offset, bytes, batch.byte_size())) return;
+  ++amended_;
+  if (offset + bytes.size() > value.size()) complain("amend: beyond the end of " + last_long_);
+  value.replace(offset, bytes.size(), bytes);
+  model->ops.insert(model->ops.begin(), {Kind::kPut, last_long_, value});
 }
 
 void EngineWorld::wait_for(const bool& flag) {

@@ -67,16 +67,19 @@ class EngineWorld {
   uint64_t committed() const { return past_ + batches_.size(); }
   uint64_t durable_batches() const;
   uint64_t lost_batches() const { return lost_batches_; }  // committed, never durable, gone after a kill
+  uint64_t amended() const { return amended_; }            // values changed in place
   uint64_t replayed_batches() const { return replayed_batches_; }  // found by recoveries in the log
   std::vector<std::string> errors;                                 // disagreements with the model
 
  private:
   void complain(const std::string& text);
+  void amend_random(const WriteBatch& batch, ModelBatch* model);
   Contents read_all(bool backwards);
   void wait_for(const bool& flag);
   void check_recovered();
 
   Random random_;
+  Random amend_random_;  // its own, so that seeds mean what they did
   CrashFs files_;
   ManualClock clock_;
   std::unique_ptr<SimExecutor> executor_;
@@ -90,6 +93,8 @@ class EngineWorld {
   std::vector<Sequence> last_sequences_;  // of each of them
   Sequence durable_ = 0;                  // as told by the engine of this life
   uint64_t lost_batches_ = 0, replayed_batches_ = 0;
+  std::string last_long_;  // the key that was last given a long value
+  uint64_t amended_ = 0;
 };
 
 }  // namespace varve::test

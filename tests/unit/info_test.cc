@@ -16,6 +16,7 @@ InfoData example() {
   data.varve_version = "0.1.0";
   data.os = "Linux 6.1.0 x86_64";
   data.compiler = "12.2.0";
+  data.build_id = "0123456789abcdef";
   data.run_id = std::string(40, 'a');
   data.executable = "/usr/bin/varve-server";
   data.config_file = "/etc/varve.conf";

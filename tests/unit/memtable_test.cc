@@ -86,6 +86,30 @@ TEST_CASE("a record whose death the flush has to settle is not replaced") {
   }
 }
 
+TEST_CASE("bytes of the newest value can be overwritten, unless someone needs it as it was") {
+  MemTable table;
+  auto amend = [&](std::string_view key, Sequence sequence, size_t offset, std::string_view bytes,
+                   Sequence newest_snapshot = 0) {
+    return table.amend(key, hash_key(key), sequence, offset, bytes, newest_snapshot);
+  };
+  table.add(1, Kind::kPut, false, "a", "12345678", 0);
+  CHECK(amend("a", 1, 0, "X"));
+  CHECK(amend("a", 1, 6, "YZ"));
+  CHECK_FALSE(amend("a", 1, 7, "YZ"));  // it would grow
+  CHECK_FALSE(amend("a", 1, 9, ""));
+  CHECK_FALSE(amend("b", 1, 0, "X"));
+  CHECK(contents(table) == "a#1 put X23456YZ");
+  CHECK_FALSE(amend("a", 1, 0, "-", 1));  // a snapshot reads at 1
+  table.add(2, Kind::kPut, false, "a", "a value of another length", 1);
+  CHECK_FALSE(amend("a", 1, 0, "-", 1));
+  CHECK(amend("a", 2, 0, "A", 1));
+  CHECK(contents(table) == "a#2 put A value of another length; a#1 put X23456YZ");
+  table.add_range_delete(3, "a", "b");
+  CHECK_FALSE(amend("a", 2, 0, "-", 1));
+  table.add(4, Kind::kDelete, false, "a", "", 0);
+  CHECK_FALSE(amend("a", 4, 0, ""));
+}
+
 TEST_CASE("range deletes and counters stand beside the records") {
   MemTable table;
   CHECK(table.empty());

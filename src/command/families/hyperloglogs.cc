@@ -58,10 +58,31 @@ void store_raw(CommandContext& context, std::string_view key, const Entry& entry
   if (must_become_raw(entry)) store(context, key, entry, value, value);
 }
 
+// One element for a dense one takes a look at one register. False, and nothing happened: it needs all of the
+// value.
+bool add_one_to_dense(CommandContext& context, std::string_view key, const Entry& old) {
+  const Record& record = old.record;
+  if (!old.exists || record.type != ValueType::kString || record.encoding == Encoding::kInline) return false;
+  std::string scratch;
+  std::string_view header = context.tx.read_string(old, 0, HyperLogLog::kHeaderSize, &scratch);
+  if (!HyperLogLog::is_dense_and_uncounted(header, record.length())) return false;
+  HyperLogLog::Spot spot = HyperLogLog::dense_spot(context.args[2]);
+  char bytes[2] = {};
+  context.tx.read_string(old, spot.at, spot.size, &scratch).copy(bytes, spot.size);
+  bool changed = spot.raise(bytes);
+  if (changed) {
+    context.tx.write_range(context.db(), key, old, spot.at, {bytes, spot.size}, StringForm::kRaw);
+    context.notify(kEventString, "pfadd", key);
+  }
+  context.reply.integer(changed ? 1 : 0);
+  return true;
+}
+
 void run_pfadd(CommandContext& context) {
   std::string_view key = context.args[1];
   Entry old;
   context.tx.find(context.db(), key, &old);
+  if (context.args.size() == 3 && add_one_to_dense(context, key, old)) return;
   std::string was = HyperLogLog::empty_value();
   if (old.exists && !read_value(context, old, &was)) return;
   HyperLogLog all = make(context, std::move(was));
