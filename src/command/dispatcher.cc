@@ -210,6 +210,7 @@ RunResult Dispatcher::Impl::run_command(ClientState& client, Invocation& invocat
   }
 
   Need need = need_of(*command, client, invocation);
+  need.bytes = std::max(need.bytes, invocation.outgrew_bytes);
   size_t admitted_bytes = 0;  // in this turn
   if (need.writes && !invocation.admitted) {
     Admission::Verdict verdict = admit_first(need, invocation, &error);
@@ -278,9 +279,11 @@ RunResult Dispatcher::Impl::run_admitted(const Command& command, const Need& nee
     // The admission is one of this turn, and it was for as much as the command turned out to write.
     std::string error;
     if (tx_.batch_size() > admitted_bytes) {
-      Admission::Verdict verdict =
-          admit(tx_.batch_size(), need.frees || tx_.only_deletes(), invocation, &error);
+      bool frees = need.frees || tx_.only_deletes();
+      Admission::Verdict verdict = admit(tx_.batch_size(), frees, invocation, &error);
       if (verdict != Admission::Verdict::kGo) {
+        // The next run is made when there is room for all of it. What frees space is let in as what it is.
+        if (!frees) invocation.outgrew_bytes = tx_.batch_size();
         drop();
         if (verdict == Admission::Verdict::kRefuse) return reject(&command, client, invocation, error, out);
         return wait(invocation);

@@ -69,6 +69,7 @@ struct Invocation {
   int64_t ended_us = 0;    // monotonic: when the run ended that came to a reply
   uint64_t seed = 0;       // of the command's randomness, frozen at the first run; 0: not drawn yet
   bool admitted = false;
+  size_t outgrew_bytes = 0;  // what a run that was dropped for want of room turned out to write
   int64_t wait_us = 0;
   int64_t run_us = 0;      // how long its runs took, without the waiting between them
   int64_t spent_us = 0;    // in runs that did not come to a reply, and in slices of a stream
@@ -101,6 +102,7 @@ struct Invocation {
     ended_us = 0;
     seed = 0;
     admitted = false;
+    outgrew_bytes = 0;
     others_wait = false;
     wait_us = 0;
     run_us = 0;

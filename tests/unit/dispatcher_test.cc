@@ -161,6 +161,27 @@ TEST_CASE("admission: writers wait when the log is short, and what frees space d
   CHECK(server.run(2, {"GET", fmt::format("key{}", written)}) == bulk(value));
 }
 
+TEST_CASE("admission: what outgrew it is not run again before there is room for all of it") {
+  InProcessServer server({.log_segment_size = 4 << 20, .log_max_bytes = 32 << 20});
+  const std::string value(1'000'000, 'v');
+  server.run(1, {"SET", "long", value});
+  SingleRuns client(server);
+  int copies = 0;
+  while (client.run({"COPY", "long", fmt::format("copy{}", copies)}) == RunResult::kDone)
+    REQUIRE(++copies < 100);
+  REQUIRE(copies > 0);
+  uint64_t reads = server.engine().stats().gets;
+  for (int i = 0; i < 3; ++i) CHECK(client.again() == RunResult::kWait);
+  CHECK(server.engine().stats().gets == reads);
+  RunResult result = RunResult::kWait;
+  for (int turn = 0; turn < 1000 && result == RunResult::kWait; ++turn) {
+    server.advance_ms(1);
+    result = client.again();
+  }
+  REQUIRE(result == RunResult::kDone);
+  CHECK(server.run(2, {"GET", fmt::format("copy{}", copies)}) == bulk(value));
+}
+
 TEST_CASE("a large MSET leaves no memory behind") {
   InProcessServer server({});
   server.run(1, {"SET", "a", "1"});
