@@ -13,7 +13,41 @@ namespace {
 constexpr int64_t kStuckUs = 5'000'000;
 // Shorter values are written again sooner than found.
 constexpr size_t kAmendedMin = 1024;
+// From so many operations on it pays to look ahead of the one that is applied.
+constexpr uint32_t kLargeBatch = 32;
 constexpr size_t kLargestOp = kMaxEngineValueSize + 2 * kMaxEngineKeySize;
+
+// The hashes of a batch's keys. In a large batch the processor loads what the keys touch in memory some
+// operations ahead: first the slots of the indexes, then the entries they lead to.
+class HashesAhead {
+ public:
+  HashesAhead(const WriteBatch& batch, const MemTable& memtable, const RowCache& rows)
+      : reader_(batch.bytes()), memtable_(memtable), rows_(rows), ahead_(batch.count() >= kLargeBatch) {}
+  // Of each put and delete in turn.
+  uint64_t next(std::string_view key) {
+    if (!ahead_) return hash_key(key);
+    if (at_ == count_) look_ahead();
+    return hashes_[at_++];
+  }
+
+ private:
+  void look_ahead() {
+    BatchReader::Op op;
+    at_ = count_ = 0;
+    while (count_ < Engine::kPrefetched && reader_.next(&op)) {
+      if (!op.is_counter && op.kind != Kind::kRangeDelete) hashes_[count_++] = hash_key(op.key);
+    }
+    uint64_t unknown[Engine::kPrefetched];
+    if (size_t rest = memtable_.prefetch(hashes_, count_, unknown); rest > 0) rows_.prefetch(unknown, rest);
+  }
+
+  BatchReader reader_;
+  const MemTable& memtable_;
+  const RowCache& rows_;
+  bool ahead_;
+  uint64_t hashes_[Engine::kPrefetched];
+  size_t at_ = 0, count_ = 0;
+};
 
 }  // namespace
 
@@ -121,6 +155,7 @@ Sequence Engine::Impl::commit(const WriteBatch& batch) {
   BatchReader reader(batch.bytes());
   BatchReader::Op op;
   Sequence sequence = first;
+  HashesAhead hashes(batch, *active_, rows_);
   while (reader.next(&op)) {
     if (op.is_counter) {
       active_->add_count(op.counter_id, op.counter_delta);
@@ -129,7 +164,7 @@ Sequence Engine::Impl::commit(const WriteBatch& batch) {
       active_->add_range_delete(sequence++, op.key, op.value);
       rows_.erase_range(op.key, op.value);
     } else {
-      uint64_t hash = hash_key(op.key);
+      uint64_t hash = hashes.next(op.key);
       if (op.value.size() >= kAmendedMin && op.kind == Kind::kPut)
         log_.note_value(hash, sequence, static_cast<size_t>(op.value.data() - batch.bytes().data()));
       active_->add(sequence++, op.kind, op.blind, op.key, op.value, snapshot, hash);
