@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <functional>
+#include <iterator>
 #include <unordered_map>
 
 #include "command/families/helpers.h"
@@ -187,25 +189,31 @@ void aggregate_into(Aggregate aggregate, double more, double* score) {
 
 // What has been gathered, within the limit of what is held in memory.
 struct Result {
-  std::unordered_map<std::string, double> scores;
+  std::deque<ScoredMember> members;  // which stay in their places
   uint64_t bytes = 0;
   bool too_long = false;
 
   bool add(std::string_view member, double score) {
     bytes += member.size() + kScoreSize;
     too_long = bytes > kCopyMax;
-    if (!too_long) scores.emplace(member, score);
+    if (!too_long) members.push_back({std::string(member), score});
     return !too_long;
   }
 };
 
 void unite(CommandContext& context, const AlgebraRequest& request, Result* result) {
+  std::unordered_map<std::string_view, double*> scores;
   for (const Source& source : request.sources) {
     Operand(context, source).for_each([&](std::string_view member, double score) {
       score = number_or_zero(score);
-      auto found = result->scores.find(std::string(member));
-      if (found == result->scores.end()) return result->add(member, score);
-      aggregate_into(request.aggregate, score, &found->second);
+      auto found = scores.find(member);
+      if (found != scores.end()) {
+        aggregate_into(request.aggregate, score, found->second);
+        return true;
+      }
+      if (!result->add(member, score)) return false;
+      ScoredMember& added = result->members.back();
+      scores.emplace(added.member, &added.score);
       return true;
     });
   }
@@ -228,7 +236,7 @@ void compare_first(CommandContext& context, const AlgebraRequest& request, Resul
       if (other->find(name, &more) != intersects) return read.misses.size() < kMissesMax;
       if (intersects) aggregate_into(request.aggregate, more, &score);
     }
-    return result->add(name, score) && result->scores.size() < request.limit &&
+    return result->add(name, score) && result->members.size() < request.limit &&
            read.misses.size() < kMissesMax;
   });
 }
@@ -250,12 +258,9 @@ bool gather(CommandContext& context, AlgebraRequest& request, Result* result) {
 }
 
 std::vector<ScoredMember> in_order(Result& result) {
-  std::vector<ScoredMember> members;
-  members.reserve(result.scores.size());
-  while (!result.scores.empty()) {
-    auto node = result.scores.extract(result.scores.begin());
-    members.push_back({std::move(node.key()), node.mapped()});
-  }
+  std::vector<ScoredMember> members(std::make_move_iterator(result.members.begin()),
+                                    std::make_move_iterator(result.members.end()));
+  result.members.clear();
   std::sort(members.begin(), members.end(), [](const ScoredMember& a, const ScoredMember& b) {
     return a.score != b.score ? a.score < b.score : a.member < b.member;
   });
@@ -272,7 +277,7 @@ void run_algebra(CommandContext& context, const AlgebraForms& forms) {
   }
   Result result;
   if (!gather(context, request, &result)) return;
-  if (forms.count) return context.reply.integer(static_cast<int64_t>(result.scores.size()));
+  if (forms.count) return context.reply.integer(static_cast<int64_t>(result.members.size()));
   std::vector<ScoredMember> members = in_order(result);
   if (forms.store != nullptr) return store_sorted_set(context, context.args[1], members, forms.store);
   reply_scored_members(context, members, request.with_scores);
