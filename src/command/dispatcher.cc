@@ -154,16 +154,19 @@ Admission::Verdict Dispatcher::Impl::admit(size_t bytes, bool frees, Invocation&
 }
 
 // Before the run. A command that may turn out to give space back runs if that would be admitted; what it
-// really writes is asked for before its commit.
-Admission::Verdict Dispatcher::Impl::admit_first(const Need& need, Invocation& invocation,
-                                                 std::string* error) {
+// really writes is asked for before its commit, as *admitted_bytes then says nothing.
+Admission::Verdict Dispatcher::Impl::admit_first(const Need& need, Invocation& invocation, std::string* error,
+                                                 size_t* admitted_bytes) {
   if (invocation.others_wait && !need.frees) {
     invocation.wait_us = 0;
     return Admission::Verdict::kWait;
   }
   Admission::Verdict verdict = admit(need.bytes, need.frees, invocation, error);
-  if (verdict != Admission::Verdict::kGo && need.may_free &&
-      services_.engine->admit(need.bytes, true).verdict == Admission::Verdict::kGo) {
+  if (verdict == Admission::Verdict::kGo) {
+    *admitted_bytes = need.bytes;
+    return verdict;
+  }
+  if (need.may_free && services_.engine->admit(need.bytes, true).verdict == Admission::Verdict::kGo) {
     return Admission::Verdict::kGo;
   }
   return verdict;
@@ -210,15 +213,16 @@ RunResult Dispatcher::Impl::run_command(ClientState& client, Invocation& invocat
   }
 
   Need need = need_of(*command, client, invocation);
-  need.bytes = std::max(need.bytes, invocation.outgrew_bytes);
+  if (invocation.outgrew_bytes > 0) {
+    need.bytes = std::max(need.bytes, invocation.outgrew_bytes);
+    need.may_free = false;  // it has turned out not to
+  }
   size_t admitted_bytes = 0;  // in this turn
   if (need.writes && !invocation.admitted) {
-    Admission::Verdict verdict = admit_first(need, invocation, &error);
+    Admission::Verdict verdict = admit_first(need, invocation, &error, &admitted_bytes);
     if (verdict == Admission::Verdict::kRefuse) return reject(command, client, invocation, error, out);
     if (verdict == Admission::Verdict::kWait) return wait(invocation);
     invocation.admitted = true;
-    // What was let in as a command that may free is asked again for what it is.
-    if (!need.may_free) admitted_bytes = need.bytes;
   }
   if (invocation.now_ms == 0) invocation.now_ms = services_.clock.now_ms();
   if (invocation.seed == 0) invocation.seed = random_.next();

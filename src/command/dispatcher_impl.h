@@ -131,7 +131,8 @@ class Dispatcher::Impl final : private CommitObserver {
   static RunResult stand_by(Invocation& invocation);
   // kGo, or what run() has to do instead.
   Admission::Verdict admit(size_t bytes, bool frees, Invocation& invocation, std::string* error);
-  Admission::Verdict admit_first(const Need& need, Invocation& invocation, std::string* error);
+  Admission::Verdict admit_first(const Need& need, Invocation& invocation, std::string* error,
+                                 size_t* admitted_bytes);
 
   // exec.cc
   RunResult queue_command(const Command& command, ClientState& client, Invocation& invocation,
