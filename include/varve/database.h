@@ -96,6 +96,8 @@ class Database {
   virtual Status flush() = 0;
   // Rewrites the range down to the last level, dropping what is deleted or overwritten.
   virtual Status compact_range(Range range = {}) = 0;
+  // As flush(), and then waits until the tree needs no compaction any more: after loading, before measuring.
+  virtual Status settle() = 0;
   // Makes `dir` (new, on the same file system) a database of its own with everything written so far; tables
   // are shared as hard links.
   virtual Status checkpoint(const std::string& dir) = 0;
@@ -106,6 +108,8 @@ class Database {
   virtual std::string stats_text() const = 0;
   // Bytes written to disk so far: log, flushes, compactions.
   virtual uint64_t bytes_written() const = 0;
+  // Blocks of tables that reads took from files so far, the system's page cache among them.
+  virtual uint64_t blocks_read() const = 0;
 };
 
 }  // namespace varve

@@ -26,7 +26,8 @@ struct DatabaseOptions {
   uint64_t log_segment_size = 32 << 20;
   uint64_t log_max_bytes = 512 << 20;  // bounds recovery
   double filter_bits_per_key = 10;
-  bool compress = true;  // LZ4 above, Zstandard in the last level
+  bool compress = true;                  // LZ4
+  bool compress_last_level_more = true;  // there Zstandard: smaller, dearer to read and to write
   int read_threads = 4;
 };
 

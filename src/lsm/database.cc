@@ -124,7 +124,8 @@ class DatabaseImpl final : public Database {
     o.log_segment_size = options.log_segment_size;
     o.log_max_bytes = options.log_max_bytes;
     o.filter_bits_per_key = options.filter_bits_per_key;
-    if (!options.compress) o.compression = o.bottom_compression = Compression::kNone;
+    if (!options.compress) o.compression = Compression::kNone;
+    if (!options.compress || !options.compress_last_level_more) o.bottom_compression = o.compression;
     auto engine = Engine::open_blocking(o);
     if (!engine) return engine.status();
     engine_ = engine.take();
@@ -228,6 +229,16 @@ class DatabaseImpl final : public Database {
     return run_to_end(
         [this, range](auto done) { engine_->compact_range(range.begin, range.end, std::move(done)); });
   }
+  Status settle() override {
+    VARVE_TRY(flush());
+    while (true) {
+      // What is wanted and not under way begins here, or fails and waits to be tried again.
+      engine_->tick();
+      ++shared_->generation;
+      if (executor_.pending() == 0) return engine_->stats().background_error;
+      executor_.wait_completions();
+    }
+  }
   Status checkpoint(const std::string& dir) override {
     return run_to_end([this, &dir](auto done) { engine_->checkpoint(dir, std::move(done)); });
   }
@@ -256,6 +267,11 @@ class DatabaseImpl final : public Database {
     if (engine_ == nullptr) return 0;
     EngineStats s = engine_->stats();
     return s.log_bytes_written + s.flush_bytes_written + s.compaction_bytes_written;
+  }
+  uint64_t blocks_read() const override {
+    if (engine_ == nullptr) return 0;
+    EngineStats s = engine_->stats();
+    return s.block_reads + s.nowait_reads;
   }
 
  private:

@@ -29,6 +29,7 @@ DatabaseOptions draw_options(Random& random) {
   o.log_max_bytes = o.log_segment_size * (4 + random.below(12));
   o.filter_bits_per_key = random.one_in(4) ? 0 : 10;
   o.compress = !random.one_in(3);
+  o.compress_last_level_more = random.one_in(2);
   return o;
 }
 
@@ -112,7 +113,8 @@ void run_seed(uint64_t seed, int operations) {
         compare_all(db, seen, snapshot.get());
         snapshot.reset();
       } else if (what < 316) {
-        REQUIRE((random.one_in(2) ? db.flush() : db.compact_range({key, ""})).ok());
+        uint64_t how = random.below(3);
+        REQUIRE((how == 0 ? db.flush() : how == 1 ? db.settle() : db.compact_range({key, ""})).ok());
       } else {
         std::string value =
             std::to_string(i) + std::string(random.below(random.one_in(50) ? 20'000 : 200), 'v');
