@@ -101,6 +101,7 @@ void Engine::open(const EngineOptions& options, std::function<void(Result<std::u
         }
         std::vector<LogSegment> segments = recovered->state.log;
         std::vector<std::shared_ptr<WriteFile>> files = std::move(recovered->segment_files);
+        std::vector<std::string> orphans = std::move(recovered->orphans);
         auto impl = std::make_unique<Impl>(options, recovered.take());
         impl->recovery_us_ = static_cast<uint64_t>(options.clock->monotonic_us() - started);
         for (size_t i = 0; i < segments.size(); ++i) impl->log_.add_segment(segments[i], files[i]);
@@ -110,6 +111,7 @@ void Engine::open(const EngineOptions& options, std::function<void(Result<std::u
         impl->debt_ = compaction_debt(*impl->version_, impl->compaction_options());
         impl->maybe_compact();
         impl->maybe_prepare_segment();
+        impl->remove_orphans(std::move(orphans));
         done(std::unique_ptr<Engine>(new Engine(std::move(impl))));
       });
 }

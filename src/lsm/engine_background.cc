@@ -572,6 +572,21 @@ void Engine::Impl::recycle_segments(std::vector<LogSegment> segments) {
 
 // --- files ---
 
+// Names that no live file ever had or will have: numbers are never used twice.
+void Engine::Impl::remove_orphans(std::vector<std::string> names) {
+  if (names.empty()) return;
+  submit(
+      Lane::kUtility,
+      [fs = options_.fs, dir = options_.dir, names = std::move(names)]() -> Status {
+        for (const std::string& name : names) {
+          Status status = fs->remove(join_path(dir, name));
+          log_verbose("removed orphan {}: {}", name, status.to_string());
+        }
+        return Status();
+      },
+      [](const Status&) {});
+}
+
 void Engine::Impl::remove_obsolete() {
   std::vector<uint64_t> gone;
   for (auto it = obsolete_.begin(); it != obsolete_.end() && gone.size() < kRemovalsPerTick;) {

@@ -96,6 +96,7 @@ class Engine::Impl {
   bool log_at_maximum() const;
   void recycle_segments(std::vector<LogSegment> segments);
   void remove_obsolete();
+  void remove_orphans(std::vector<std::string> names);
   void delete_garbage();
   bool reserve_file_numbers(uint64_t n);
   enum class Work : uint8_t { kFlush, kCompaction, kSegment };

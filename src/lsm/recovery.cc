@@ -12,7 +12,7 @@
 namespace varve {
 namespace {
 
-constexpr int kFreshSegments = 2;
+constexpr size_t kReadySegments = 2;
 
 std::string parent_of(const std::string& path) {
   size_t end = path.find_last_not_of('/');
@@ -37,7 +37,7 @@ class Recovery {
       }
       return advise(status);
     }
-    remove_orphans();
+    find_orphans();
     return std::move(out_);
   }
 
@@ -185,6 +185,7 @@ class Recovery {
     out_.log_bytes = replayed->bytes;
     out_.torn_tail = replayed->torn_tail;
     out_.torn_place = replayed->torn_place;
+    if (!replayed->torn_tail) unused_segments_ = replayed->unused_segments;
     return Status();
   }
 
@@ -238,19 +239,39 @@ class Recovery {
     return Status();
   }
 
+  // Preparing a segment writes the whole of it, so those that the log had ready and never used are taken over
+  // as they are: no frame in them can be taken for one of the new life, as there is none. If that is fewer
+  // than there should be, the engine soon prepares more; reads need not wait for it.
+  Status ready_segments(std::vector<LogSegment>* old) {
+    while (unused_segments_ > 0 && out_.state.log.size() < kReadySegments) {
+      LogSegment segment = (*old)[old->size() - unused_segments_];
+      if (segment.size != options_.log_segment_size) break;
+      VARVE_TRY(use_segment(segment));
+      std::erase(*old, segment);
+      --unused_segments_;
+    }
+    if (!out_.state.log.empty()) return Status();
+    while (out_.state.log.size() < kReadySegments) {
+      LogSegment segment{next_file_++, random_.identity(), options_.log_segment_size};
+      created_.push_back(join_path(options_.dir, log_file_name(segment.number)));
+      VARVE_TRY(prepare_segment(fs_, options_.dir, segment, false));
+      VARVE_TRY(use_segment(segment));
+    }
+    return Status();
+  }
+
+  Status use_segment(const LogSegment& segment) {
+    auto file = fs_.open_write(join_path(options_.dir, log_file_name(segment.number)));
+    if (!file) return file.status();
+    out_.segment_files.push_back(file.take());
+    out_.state.log.push_back(segment);
+    return Status();
+  }
+
   Status write_manifest() {
     std::vector<LogSegment> old = std::move(out_.state.log);
     out_.state.log.clear();
-    for (int i = 0; i < kFreshSegments; ++i) {
-      LogSegment segment{next_file_++, random_.identity(), options_.log_segment_size};
-      std::string path = join_path(options_.dir, log_file_name(segment.number));
-      created_.push_back(path);
-      VARVE_TRY(prepare_segment(fs_, options_.dir, segment, false));
-      auto file = fs_.open_write(path);
-      if (!file) return file.status();
-      out_.segment_files.push_back(file.take());
-      out_.state.log.push_back(segment);
-    }
+    VARVE_TRY(ready_segments(&old));
     uint64_t number = next_file_++;
     out_.state.next_file_number = next_file_ + kFileNumberHeadroom;
     out_.manifest_edit = info_.last_edit + 1;
@@ -267,9 +288,9 @@ class Recovery {
     return Status();
   }
 
-  // What no manifest names: outputs of jobs that never finished, old manifests, temporary files. Only names
-  // of ours.
-  void remove_orphans() {
+  // What no manifest names: outputs of jobs that never finished, old manifests and segments. Only names of
+  // ours.
+  void find_orphans() {
     auto names = fs_.list(options_.dir);
     if (!names) return;
     std::unordered_set<std::string> live = {manifest_file_name(out_.manifest->number())};
@@ -277,11 +298,8 @@ class Recovery {
     for (const LogSegment& segment : out_.state.log) live.insert(log_file_name(segment.number));
     for (const LogSegment& segment : out_.free_segments) live.insert(log_file_name(segment.number));
     for (const std::string& name : *names) {
-      bool ours = name.ends_with(".sst") || name.ends_with(".log") || name.starts_with("MANIFEST-") ||
-                  name == "CURRENT.tmp";
-      if (!ours || live.contains(name)) continue;
-      Status status = fs_.remove(join_path(options_.dir, name));
-      log_verbose("removed orphan {}: {}", name, status.to_string());
+      bool ours = name.ends_with(".sst") || name.ends_with(".log") || name.starts_with("MANIFEST-");
+      if (ours && !live.contains(name)) out_.orphans.push_back(name);
     }
   }
 
@@ -294,6 +312,7 @@ class Recovery {
   std::vector<std::string> created_;
   std::shared_ptr<MemTable> memtable_;
   Sequence flushed_up_to_ = 0;
+  size_t unused_segments_ = 0;         // at the end of the old log
   bool loss_may_be_accepted_ = false;  // what can fail now is damage that accept_loss would go on from
 };
 

@@ -25,6 +25,8 @@ struct Recovered {
   Sequence last_sequence = 0;
   std::vector<std::shared_ptr<WriteFile>> segment_files;  // of state.log, in its order
   std::vector<LogSegment> free_segments;                  // files of former logs, for reuse
+  // Names of files that nothing needs any more, to be removed: that can take as long as all the rest.
+  std::vector<std::string> orphans;
   uint64_t batches = 0;
   uint64_t log_bytes = 0;
   bool torn_tail = false;

@@ -50,9 +50,9 @@
 // as well.
 //
 // What the owner must keep to: the manifest edit that installs what was replayed also removes every segment
-// replayed (new frames go to new segments); a segment becomes removable once flushed_sequence covers all its
-// batches; flushed_sequence and durable_sequence never lie inside a batch, and the first is never above the
-// second.
+// in which the replay met a frame (new frames go behind no old ones); a segment becomes removable once
+// flushed_sequence covers all its batches; flushed_sequence and durable_sequence never lie inside a batch,
+// and the first is never above the second.
 #pragma once
 
 #include <cstdint>
@@ -123,6 +123,9 @@ struct LogReplay {
   uint64_t frames = 0;     // valid ones read
   uint64_t batches = 0;    // handed over
   uint64_t bytes = 0;      // of their ops
+  // So many segments at the end of the log are whole and hold no frame of this life, valid or not. None after
+  // damage that was accepted.
+  size_t unused_segments = 0;
 };
 // One batch: its first sequence and ops, which are well-formed and as many as counted. Returning a failure
 // stops the replay with it.

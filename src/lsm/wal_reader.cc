@@ -1,5 +1,6 @@
 // wal_reader.cc: replaying the log after a start, and deciding where it ends (the tail rule of wal_format.h).
 #include <algorithm>
+#include <utility>
 
 #include "base/plant.h"
 #include "lsm/wal_format.h"
@@ -14,6 +15,9 @@ class Replayer {
       : flushed_(flushed), durable_(std::max(flushed, durable)), next_(flushed + 1), apply_(apply) {
     replay_.last_sequence = flushed;
   }
+
+  // How many segments at the end of the log hold no frame at all. Meaningful once run() has succeeded.
+  size_t unused() const { return segments_.size() - used_; }
 
   // All segments are opened before the first batch is handed over: a missing one is found at once.
   Status open(FileSystem& fs, const std::string& dir, const std::vector<LogSegment>& segments) {
@@ -32,6 +36,7 @@ class Replayer {
       auto frame = segments_[index_]->probe(offset_);
       if (!frame) return frame.status();
       if (frame->state == FrameProbe::State::kValid) {
+        used_ = std::max(used_, index_ + 1);
         if (!continues(frame->header)) {
           return Status::corruption(
               "{}: this frame (sequences from {} on, flags {}) does not continue the log, where "
@@ -154,18 +159,24 @@ class Replayer {
     return Status::corruption("{}: a frame whose checksum is right holds batches that make no sense", here());
   }
 
-  // No valid frame here: moves to the one that the log goes on with, if there is one.
+  // No valid frame here: moves to the one that the log goes on with, if there is one. Otherwise behind_ is
+  // the first frame of all behind this place.
   Result<bool> go_on() {
     for (size_t i = index_; i < segments_.size(); ++i) {
       uint64_t offset = i == index_ ? offset_ : kLogBlockSize;
       auto frame = segments_[i]->find(&offset);
       if (!frame) return frame.status();
       if (frame->state == FrameProbe::State::kNone) continue;
-      if (frame->state == FrameProbe::State::kHeaderOnly || !continues(frame->header)) return false;
+      used_ = std::max(used_, i + 1);
+      if (frame->state == FrameProbe::State::kHeaderOnly || !continues(frame->header)) {
+        behind_ = {i, offset};
+        return false;
+      }
       index_ = i;
       offset_ = offset;
       return true;
     }
+    behind_ = {segments_.size(), 0};
     return false;
   }
 
@@ -179,12 +190,13 @@ class Replayer {
     // Operations and the watermark behind them, which has its place there, take two blocks.
     const bool more = index_ + 1 < segments_.size();
     if (more && offset_ + 2 * kLogBlockSize > segments_[index_]->segment().size) ++suspect;
-    for (size_t i = index_; i < segments_.size(); ++i) {
-      uint64_t offset = i == index_ ? offset_ : kLogBlockSize;
+    for (size_t i = behind_.first; i < segments_.size(); ++i) {
+      uint64_t offset = i == behind_.first ? behind_.second : kLogBlockSize;
       while (true) {
         auto frame = segments_[i]->find(&offset);
         if (!frame) return frame.status();
         if (frame->state == FrameProbe::State::kNone) break;
+        used_ = std::max(used_, i + 1);
         if (!written) suspect = i;
         written = true;
         learn(frame->header);
@@ -232,8 +244,10 @@ class Replayer {
   std::vector<std::unique_ptr<SegmentReader>> segments_;
   size_t index_ = 0;  // where we read
   uint64_t offset_ = kLogBlockSize;
-  bool started_ = false;   // a frame was seen
-  std::string bad_place_;  // where damage would be, for cut()
+  std::pair<size_t, uint64_t> behind_;  // segment and offset where end() looks on: before it is no frame
+  size_t used_ = 0;                     // segments up to the last one that holds a frame
+  bool started_ = false;                // a frame was seen
+  std::string bad_place_;               // where damage would be, for cut()
 
   bool in_parts_ = false;  // between a batch's first part and its commit
   Sequence parts_first_ = 0;
@@ -262,7 +276,9 @@ Result<LogReplay> replay_log(FileSystem& fs, const std::string& dir, const std::
   Status ran = replayer.run();
   if (!ran && !acceptable(ran)) return ran;
   if (!ran) replayer.cut();
-  return replayer.result();
+  LogReplay replay = replayer.result();
+  if (opened && ran) replay.unused_segments = replayer.unused();
+  return replay;
 }
 
 }  // namespace varve

@@ -63,6 +63,14 @@ std::pair<std::string, uint64_t> last_group_of(EngineWorld& world) {
   return last;
 }
 
+std::set<std::string> segments_of(EngineWorld& world) {
+  std::set<std::string> out;
+  for (const std::string& path : world.files().all_files()) {
+    if (path.ends_with(".log")) out.insert(path);
+  }
+  return out;
+}
+
 }  // namespace
 
 TEST_CASE("engine: what was durable before a rest has a witness, wherever in its segment it ends") {
@@ -91,6 +99,33 @@ TEST_CASE("engine: what was durable before a rest has a witness, wherever in its
     refused_at.insert(opened.is_corruption() ? offset / kLogBlockSize : 0);
   }
   CHECK(refused_at.size() > 10);
+}
+
+// Goal: a start writes no whole segments while there are some that were prepared and never used, and what is
+// written to those is found again.
+TEST_CASE("engine: log segments that were never used are taken over by the next life") {
+  EngineWorld world(1);
+  world.options().sync = SyncMode::kAlways;
+  world.options().log_segment_size = 64 * 4096;
+  world.options().log_max_bytes = 16 * world.options().log_segment_size;
+  REQUIRE(world.open().ok());
+  for (int life = 0; life < 6; ++life) {
+    INFO("life " << life);
+    for (int i = 0; i < 20; ++i) {
+      world.commit_random();
+      world.engine().end_of_turn();
+      world.executor().run_completions();
+    }
+    REQUIRE(world.settle());
+    if (life % 2 == 0)
+      world.kill(CrashPolicy::keep_all());
+    else
+      REQUIRE(world.close().ok());
+    std::set<std::string> before = segments_of(world);
+    REQUIRE(world.open().ok());
+    for (const std::string& path : segments_of(world)) CHECK_MESSAGE(before.contains(path), path);
+    CHECK(world.errors.empty());
+  }
 }
 
 TEST_CASE("engine: a full disk refuses writes, keeps reading, and resumes by itself") {

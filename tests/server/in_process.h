@@ -134,6 +134,7 @@ class InProcessServer {
   void wait_for(Start start);
 
   InProcessOptions options_;
+  uint64_t lives_ = 0;  // begun so far
   Sequence pushed_gate_ = 0;
   CrashFs files_;
   SimExecutor executor_;

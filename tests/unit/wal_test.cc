@@ -139,6 +139,8 @@ class Session {
     std::string out = first == 0 ? fmt::format("nothing replayed, last {}", replayed->last_sequence)
                                  : fmt::format("replayed {}..{}", first, replayed->last_sequence);
     if (replayed->torn_tail) out += ", torn at " + replayed->torn_place;
+    if (replayed->unused_segments > 0 && scribe_->segments().size() > 1)
+      out += fmt::format(", unused {}", replayed->unused_segments);
     if (step.has("more")) {
       out += fmt::format("\nframes {}, batches {}, bytes {}, durable {}, manifest edit {}\n{}",
                          replayed->frames, replayed->batches, replayed->bytes, replayed->durable_sequence,
