@@ -57,12 +57,13 @@ class Engine::Impl {
                                              std::string_view end, const Snapshot* snapshot);
   IterState read_table(BlockSource& source, const TableRef& table, std::string_view key, uint64_t hash,
                        Sequence at, TableHit* hit, bool* settled);
-  // What is read in order to be written next is not worth a row that says there is nothing yet.
+  // What is read in order to be written next is not worth a row that says there is nothing yet. Nor is an
+  // absence that filters alone tell: asking them again costs less than making the row.
   enum class Purpose : uint8_t { kReading, kWriting };
   ReadState find(BlockSource& source, std::string_view key, Sequence at, Purpose purpose, ReadValue* out,
                  Sequence* seen);
   ReadState find_in_tables(BlockSource& source, std::string_view key, uint64_t hash, Sequence at,
-                           ReadValue* out);
+                           ReadValue* out, bool* filtered);
 
   // engine_fetch.cc
   using BlockPlace = std::pair<uint64_t, uint64_t>;  // file number, offset

@@ -117,8 +117,10 @@ IterState Engine::Impl::read_table(BlockSource& source, const TableRef& table, s
   return IterState::kValid;
 }
 
+// *filtered: no table was asked for more than its filter.
 ReadState Engine::Impl::find_in_tables(BlockSource& source, std::string_view key, uint64_t hash, Sequence at,
-                                       ReadValue* out) {
+                                       ReadValue* out, bool* filtered) {
+  *filtered = true;
   for (const std::vector<RunRef>& runs : version_->levels) {
     for (const RunRef& run : runs) {
       const TableRef* table = run->find(key);
@@ -127,6 +129,7 @@ ReadState Engine::Impl::find_in_tables(BlockSource& source, std::string_view key
       bool settled = false;
       if (read_table(source, *table, key, hash, at, &hit, &settled) != IterState::kValid)
         return ReadState::kFault;
+      *filtered = *filtered && hit.filtered;
       if (hit.found) {
         out->value = hit.value;
         out->pin = std::move(hit.pin);
@@ -164,7 +167,8 @@ ReadState Engine::Impl::find(BlockSource& source, std::string_view key, Sequence
     if (planted(Plant::frozen_unread)) break;
     if (in_memtable(**it, &state)) return state;
   }
-  if (at != kMaxSequence) return find_in_tables(source, key, hash, at, out);
+  bool filtered = false;
+  if (at != kMaxSequence) return find_in_tables(source, key, hash, at, out, &filtered);
   // What misses blocks at random must get to the blocks.
   bool pass_rows = options_.random_miss_one_in > 0 && random_.one_in(2);
   RowCache::Row row;
@@ -172,10 +176,10 @@ ReadState Engine::Impl::find(BlockSource& source, std::string_view key, Sequence
     out->value = row.value;
     return row.found ? ReadState::kFound : ReadState::kAbsent;
   }
-  state = find_in_tables(source, key, hash, at, out);
+  state = find_in_tables(source, key, hash, at, out, &filtered);
   if (state == ReadState::kFound) {
     rows_.insert(key, hash, {true, out->value});
-  } else if (state == ReadState::kAbsent && purpose == Purpose::kReading) {
+  } else if (state == ReadState::kAbsent && purpose == Purpose::kReading && !filtered) {
     rows_.insert(key, hash, {false, {}});
   } else {
     return state;

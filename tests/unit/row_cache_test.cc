@@ -9,6 +9,7 @@
 #include "base/checksum.h"
 #include "base/random.h"
 #include "lsm/row_cache.h"
+#include "support/engine_world.h"
 
 namespace varve {
 namespace {
@@ -225,6 +226,35 @@ TEST_CASE("beside a map, random rows, writes and ranges") {
     if (random.one_in(5000)) cache.set_capacity(random.below(129) << 10);
   }
   CHECK(known > 10'000);
+}
+
+// Goal: an absence takes room among the rows only if it was dear to find out.
+TEST_CASE("an absence that filters alone tell makes no row") {
+  for (bool filters : {true, false}) {
+    test::EngineWorld world(1);
+    EngineOptions& options = world.options();
+    options.random_miss_one_in = 0;
+    options.filter_bits_per_key = filters ? 10 : 0;
+    options.block_cache_size = 8 << 20;
+    REQUIRE(world.open().ok());
+    WriteBatch batch;
+    batch.put("a", "1");
+    batch.put("z", "1");
+    REQUIRE(world.engine().admit(batch.byte_size()).verdict == Admission::Verdict::kGo);
+    world.engine().commit(batch);
+    world.engine().end_of_turn();
+    bool flushed = false;
+    world.engine().flush([&](const Status& status) { flushed = status.ok(); });
+    REQUIRE(world.settle());
+    REQUIRE(flushed);
+    ReadContext context;
+    context.blocking = true;
+    ReadValue value;
+    CHECK(world.engine().get(context, "m", &value) == ReadState::kAbsent);
+    CHECK(world.engine().stats().rows == (filters ? 0 : 1));
+    CHECK(world.engine().get(context, "a", &value) == ReadState::kFound);
+    CHECK(world.engine().stats().rows == (filters ? 1 : 2));
+  }
 }
 
 }  // namespace varve
