@@ -109,3 +109,27 @@ def plot(options, name, title, x_label, y_label, series, logarithmic="x"):
         lines += [f"{x} {y}" for x, y in points] + ["e"]
     subprocess.run([gnuplot], input="\n".join(lines) + "\n", text=True, check=True, capture_output=True)
     return path
+
+
+def plot_bars(options, name, title, y_label, groups, series, targets):
+    """Draws {label: [{median, min, max} or None for each group]} as bars with their spread, and a mark at each group's target,
+    into an SVG by gnuplot; its path, or why there is none."""
+    gnuplot = shutil.which("gnuplot")
+    if gnuplot is None:
+        return "no plot: gnuplot is not installed"
+    path = os.path.join(options.out, name + ".svg")
+    width = 0.8 / len(series)
+    lines = ["set terminal svg size 1100,520 background 'white'", f"set output '{path}'", f"set title '{title}'",
+             f"set ylabel '{y_label}'", "set key outside bottom center horizontal", "set grid ytics", "set logscale y 2",
+             "set style fill solid 0.6", f"set xrange [-0.6:{len(groups) - 0.4}]",
+             "set xtics rotate by -25 (" + ", ".join(f"'{group}' {i}" for i, group in enumerate(groups)) + ")"]
+    drawn = [f"'-' using 1:2:(0.9*{width}) with boxes title '{label}', '-' with yerrorbars pt 0 lc rgb 'black' notitle"
+             for label in series]
+    lines.append("plot " + ", ".join(drawn + ["'-' with xerrorbars pt 0 lw 2 lc rgb 'red' title 'target'"]))
+    for i, ratios in enumerate(series.values()):
+        points = [(group + (i - (len(series) - 1) / 2) * width, ratio) for group, ratio in enumerate(ratios) if ratio]
+        lines += [f"{x} {ratio['median']}" for x, ratio in points] + ["e"]
+        lines += [f"{x} {ratio['median']} {ratio['min']} {ratio['max']}" for x, ratio in points] + ["e"]
+    lines += [f"{group} {target} 0.45" for group, target in enumerate(targets) if target] + ["e"]
+    subprocess.run([gnuplot], input="\n".join(lines) + "\n", text=True, check=True, capture_output=True)
+    return path

@@ -1,9 +1,7 @@
 // varve's engine behind the benchmark's interface, by the API that embedders use.
 #include <fmt/format.h>
-#include <time.h>
-#include <unistd.h>
 
-#include <fstream>
+#include <deque>
 
 #include "bench/bench_store.h"
 #include "varve/database.h"
@@ -15,43 +13,54 @@ void require(const Status& status) {
   if (!status.ok()) give_up("varve: " + status.to_string());
 }
 
-// CPU time and bytes written so far, of this process: what still grows when background work is left.
-struct Work {
-  int64_t cpu_us = 0;
-  int64_t written = 0;
-};
-
-Work work_so_far() {
-  timespec cpu;
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
-  Work work{cpu.tv_sec * 1000000 + cpu.tv_nsec / 1000, 0};
-  std::ifstream io("/proc/self/io");
-  for (std::string name; io >> name;) {
-    int64_t value = 0;
-    io >> value;
-    if (name == "wchar:") work.written = value;
-  }
-  return work;
-}
-
 class VarveStore : public BenchStore {
  public:
-  explicit VarveStore(const StoreOptions& options) {
-    DatabaseOptions database_options;
-    database_options.memtable_size = options.memtable_bytes;
-    database_options.block_cache_size = options.cache_bytes;
-    database_options.block_size = options.block_bytes;
-    database_options.table_size = options.table_bytes;
-    database_options.base_level_size = options.level_bytes;
-    database_options.filter_bits_per_key = options.filter_bits;
-    database_options.compress = options.compress;
-    auto database = Database::open(options.dir, database_options);
+  VarveStore(const StoreOptions& options, std::string* setup) {
+    DatabaseOptions o;
+    o.memtable_size = options.memtable_bytes;
+    o.block_cache_size = options.cache_bytes;
+    o.block_size = options.block_bytes;
+    o.table_size = options.table_bytes;
+    o.base_level_size = options.level_bytes;
+    o.filter_bits_per_key = options.filter_bits;
+    o.log_segment_size = options.memtable_bytes;  // as they are by default
+    o.log_max_bytes = 16 * o.log_segment_size;
+    o.compress = options.compress;
+    o.compress_last_level_more = false;
+    *setup = fmt::format(
+        "varve's defaults, but: memtable_size={} block_cache_size={} block_size={} table_size={} "
+        "base_level_size={} filter_bits_per_key={} log_segment_size={} log_max_bytes={} compress={} "
+        "compress_last_level_more=false",
+        o.memtable_size, o.block_cache_size, o.block_size, o.table_size, o.base_level_size,
+        o.filter_bits_per_key, o.log_segment_size, o.log_max_bytes, o.compress);
+    auto database = Database::open(options.dir, o);
     require(database.status());
     database_ = database.take();
   }
 
+  ~VarveStore() override { require(database_->close()); }
+
   void put(std::string_view key, std::string_view value) override {
     require(database_->put(key, value, Durability::kBuffered));
+  }
+
+  void put_synced(uint64_t count, int in_flight, const Operation& operation) override {
+    std::deque<Ticket> under_way;
+    WriteBatch batch;
+    std::string key;
+    for (uint64_t i = 0; i < count; ++i) {
+      if (under_way.size() == static_cast<size_t>(in_flight)) {
+        require(database_->wait(under_way.front()));
+        under_way.pop_front();
+      }
+      batch.clear();
+      std::string_view value = operation(i, &key);
+      batch.put(key, value);
+      auto ticket = database_->submit(batch);
+      require(ticket.status());
+      under_way.push_back(*ticket);
+    }
+    if (!under_way.empty()) require(database_->wait(under_way.back()));
   }
 
   bool get(std::string_view key, std::string* value) override {
@@ -63,13 +72,15 @@ class VarveStore : public BenchStore {
   }
 
   size_t scan(std::string_view key, int count, bool backward) override {
-    std::unique_ptr<Iterator> it = backward ? database_->scan({}) : database_->scan({key, {}});
+    std::unique_ptr<Iterator> it = database_->scan();
     if (backward) {
       // The last key <= `key`, as RocksDB's SeekForPrev: `key` followed by a zero byte is the first key
       // behind it.
       std::string behind(key);
       behind.push_back('\0');
       it->seek_before(behind);
+    } else {
+      it->seek(key);
     }
     size_t bytes = 0;
     for (int i = 0; i < count && it->valid(); ++i) {
@@ -84,27 +95,13 @@ class VarveStore : public BenchStore {
     return bytes;
   }
 
-  // The engine goes on compacting as long as its owner calls it. It is done when the process has been idle
-  // for a while.
-  void settle() override {
-    require(database_->flush());
-    constexpr int kIdleWindows = 4;
-    for (int idle = 0; idle < kIdleWindows;) {
-      Work before = work_so_far();
-      for (int i = 0; i < 10; ++i) {
-        usleep(5000);
-        require(database_->get("").status());
-      }
-      Work after = work_so_far();
-      bool quiet = after.cpu_us - before.cpu_us < 5000 && after.written - before.written < 4096;
-      idle = quiet ? idle + 1 : 0;
-    }
-  }
-
+  void sync() override { require(database_->write(WriteBatch())); }
+  void settle() override { require(database_->settle()); }
   void compact() override {
     require(database_->compact_range());
     settle();
   }
+  uint64_t blocks_read() const override { return database_->blocks_read(); }
 
  private:
   std::unique_ptr<Database> database_;
@@ -112,8 +109,8 @@ class VarveStore : public BenchStore {
 
 }  // namespace
 
-std::unique_ptr<BenchStore> open_varve(const StoreOptions& options) {
-  return std::make_unique<VarveStore>(options);
+std::unique_ptr<BenchStore> open_varve(const StoreOptions& options, std::string* setup) {
+  return std::make_unique<VarveStore>(options, setup);
 }
 
 }  // namespace varve::bench

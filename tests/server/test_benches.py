@@ -54,3 +54,13 @@ def bench_limits(t):
     out = run_bench(t, "bench_limits.py", "--seconds", "1", "--file-mb", "64", "--requests", "2000", "--keys", "1000",
                     "--cold-mb", "64", "--limits", limits)
     check("GET P=64" in out, out)
+
+
+@test
+def bench_engine(t):
+    t.only_varve()
+    bench = os.path.join(os.path.dirname(t.options.server), "tests", "engine_bench")
+    if not os.path.exists(bench):
+        raise Skip(f"there is no {bench}")
+    out, _ = t.run([sys.executable, os.path.join(SCRIPTS, "bench_engine.py"), "--bench", bench, "--out", t.path("out"), "--tiny"])
+    check("recovery" in out and os.path.exists(os.path.join(t.path("out"), "engine.json")), out)
