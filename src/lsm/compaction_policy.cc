@@ -100,6 +100,20 @@ size_t job_runs_max(const CompactionOptions& options) {
   return std::min(kJobRunsMax, options.job_tables_max);
 }
 
+// Do no two of the runs overlap? Then what is loaded in key order, say, needs not be merged.
+bool disjoint(const std::vector<CompactionPick::Input>& inputs) {
+  std::vector<const CompactionPick::Input*> sorted;
+  for (const CompactionPick::Input& input : inputs) sorted.push_back(&input);
+  auto begin_of = [](const CompactionPick::Input* input) -> const std::string& {
+    return input->tables.front()->meta.smallest;
+  };
+  std::sort(sorted.begin(), sorted.end(), [&](auto* a, auto* b) { return begin_of(a) < begin_of(b); });
+  for (size_t i = 1; i < sorted.size(); ++i) {
+    if (!ends_before(sorted[i - 1]->tables.back()->meta, begin_of(sorted[i]))) return false;
+  }
+  return true;
+}
+
 // Level 0: the oldest runs that fit into a job, into the base level. Older runs may never stay behind newer
 // ones. A damaged table in the way stops the runs that meet it and all newer ones.
 std::optional<CompactionPick> pick_level0(const Version& version, const Blocked& blocked, int base,
@@ -129,7 +143,7 @@ std::optional<CompactionPick> pick_level0(const Version& version, const Blocked&
   pick.output_level = base;
   pick.reason = reason;
   for (size_t i = first; i < runs.size(); ++i) add_input(&pick, 0, runs[i]->id, runs[i]->tables);
-  pick.trivial_move = below.empty() && pick.inputs.size() == 1 && !droppable;
+  pick.trivial_move = below.empty() && !droppable && disjoint(pick.inputs);
   if (!below.empty()) add_input(&pick, base, single_run(version, base)->id, below);
   bound_job(&pick, options);
   return pick;
