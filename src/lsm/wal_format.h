@@ -24,8 +24,8 @@
 // so that neither old frames nor values that imitate a frame cost more than their header; and a frame whose
 // payload was torn still tells what it knew. The padding is under no checksum; nobody reads it.
 //
-// A frame is replayed whole or not at all. So the value of a put in it may have bytes that a later batch of the
-// same frame changed: that batch has no operation for this.
+// A frame is replayed whole or not at all. So the value of a put in it may have bytes that a later batch of
+// the same frame changed: that batch has no operation for this.
 //
 // durable_sequence: everything up to it was durable when the frame was written (so it is below
 // first_sequence); manifest_edit: so was that edit of the manifest. Together they tell a torn tail from

@@ -63,8 +63,8 @@ class List final : public Collection {
     uint64_t passed_bytes_ = 0;
     std::string scratch_;
   };
-  // A walk that has `left` elements to go, if so many are there, has met a missing block: asks for what it will
-  // find behind that, too, so that it comes together.
+  // A walk that has `left` elements to go, if so many are there, has met a missing block: asks for what it
+  // will find behind that, too, so that it comes together.
   void ask_ahead(const Walk& walk, uint64_t left = UINT64_MAX);
 
   // --- changing; save() at the end; values may not point into this list ---
