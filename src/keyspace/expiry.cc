@@ -11,8 +11,6 @@ namespace {
 
 // What one hint's removal and its key's removal put into a batch beside the key itself, twice.
 constexpr size_t kHintOverhead = 64;
-// A second late is too late; a fifth of it is time to do something about it.
-constexpr int64_t kBehindMs = 200;
 // A disk that fails is told of this often, not at each hint.
 constexpr int64_t kLogEveryMs = 10'000;
 
@@ -77,8 +75,7 @@ ExpiryCycle::Next ExpiryCycle::run_slice(int64_t now_ms, int hints_max) {
   read.begin_command();
   slice_limit_ = INT_MAX;
   keyspace_.expiry_low_water_ = all ? std::string(end.view()) : last;
-  if (all) return Next::kLater;
-  return now_ms - expire_ms > kBehindMs ? Next::kAtOnce : Next::kSoon;
+  return all ? Next::kLater : Next::kAtOnce;
 }
 
 // A hint whose record cannot be read must not stop the others: what stands before it is dealt with by itself,
@@ -93,12 +90,12 @@ ExpiryCycle::Next ExpiryCycle::step_over(int64_t now_ms, int hints, const std::s
   }
   if (hints > 0) {
     slice_limit_ = hints;
-    return Next::kSoon;
+    return Next::kAtOnce;
   }
   slice_limit_ = INT_MAX;
   if (last.empty()) return Next::kLater;  // the index itself cannot be read here: perhaps later
   keyspace_.expiry_low_water_ = last + '\0';
-  return Next::kSoon;
+  return Next::kAtOnce;
 }
 
 void ExpiryCycle::stop() {

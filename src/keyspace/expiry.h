@@ -23,8 +23,8 @@ class ExpiryCycle {
   // they are there.
   enum class Next : uint8_t {
     kLater,   // nothing more is due, or writing has to wait
-    kSoon,    // the slice was full, or waits for blocks
-    kAtOnce,  // it was full, and is so far behind that others should wait rather than expired keys
+    kSoon,    // the slice waits for blocks
+    kAtOnce,  // the slice was full: when others have had their turn
   };
   Next run_slice(int64_t now_ms, int hints_max);
   // Forgets what is under way; before the keyspace is detached.

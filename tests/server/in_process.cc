@@ -25,7 +25,8 @@ void InProcessServer::open() {
   options.fs = &files_;
   options.executor = &executor_;
   options.clock = &clock_;
-  // Each life draws its own identities for files: a reused one must not take an old life's frames for its own.
+  // Each life draws its own identities for files: a reused one must not take an old life's frames for its
+  // own.
   options.random_seed = options_.seed + lives_++;
   options.dir = "/data";
   options.application = kEntryFormatName;
