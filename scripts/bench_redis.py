@@ -13,20 +13,27 @@ import sys
 from bench_common import (add_server_arguments, benchmark, cpu_seconds, load, new_context, numbers, plot, varve_settings, words,
                           write_json)
 
+# What redis-benchmark runs when it is not told what.
+SUITE = ["ping_inline", "ping_mbulk", "set", "get", "incr", "lpush", "rpush", "lpop", "rpop", "sadd", "hset", "spop", "zadd", "zpopmin",
+         "lrange_100", "lrange_300", "lrange_500", "lrange_600", "mset"]
+
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description="varve beside redis-server, as ratios")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clients", type=numbers, default=[50, 200])
     parser.add_argument("--pipelines", type=numbers, default=[1, 16, 64])
-    parser.add_argument("--operations", type=words, default=["set", "get"])
+    parser.add_argument("--operations", type=words, default=["set", "get"], help="of redis-benchmark's; suite: all of its default ones")
     parser.add_argument("--keys", type=int, default=1000000)
     parser.add_argument("--value-size", type=int, default=100)
     parser.add_argument("--requests", type=int, default=100000, help="of a run at pipeline 1; deeper ones take up to 5 times as many")
     parser.add_argument("--threads", type=int, default=0, help="of redis-benchmark; 0: its single-threaded loop")
     parser.add_argument("--against", type=words, default=["none", "everysec", "always"], help="which redis-servers")
     add_server_arguments(parser)
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.operations == ["suite"]:
+        options.operations = SUITE
+    return options
 
 
 def start_servers(context, options):
@@ -67,7 +74,7 @@ def print_table(options, names, results):
     width = max(19, max(len(name) for name in names) + 2)
 
     def line(first, cells):
-        print(f"{first:<28}" + "".join(f"{cell:>{width}}" for cell in cells))
+        print(f"{first:<36}" + "".join(f"{cell:>{width}}" for cell in cells))
 
     print("requests per second (thousands)")
     line("", names)
@@ -77,6 +84,10 @@ def print_table(options, names, results):
     line("", others)
     for case, row in medians.items():
         line(case, [f"{row['varve'][0] / row[name][0]:.2f}x {spread(results[case], name)}" for name in others])
+    if len(medians) > 1:
+        ratios = {name: [row["varve"][0] / row[name][0] for row in medians.values()] for name in others}
+        line("least", [f"{min(column):.2f}x" for column in ratios.values()])
+        line("median", [f"{statistics.median(column):.2f}x" for column in ratios.values()])
     print("\nserver CPU, microseconds per request")
     line("", names)
     for case, row in medians.items():
