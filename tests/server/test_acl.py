@@ -131,9 +131,13 @@ def acl_rules_mean_the_same_as_in_redis(t):
                 reference = forbidden(theirs, arities, user)
                 check_equal(forbidden(ours, arities, user), reference, f"{what}, all commands")
                 description = next(line.split(b" ")[2:] for line in ours.ok("ACL", "LIST") if line.split(b" ")[1] == user)
-                ours.ok("ACL", "SETUSER", "again", "reset", *description)
-                check_equal(forbidden(ours, arities, "again"), reference, f"{what}, made again from {description}")
-        ours.ok("ACL", "DELUSER", "again")
+                again = [b"ACL", b"SETUSER", b"again", b"reset"] + description
+                made = ours(*again)
+                check_equal(made, theirs(*again), f"{what}, made again from {description}")
+                # %RW~* is told as ~*, behind which neither takes another pattern.
+                if made == "OK":
+                    check_equal(forbidden(ours, arities, "again"), reference, f"{what}, made again from {description}")
+        ours.ok("ACL", "DELUSER", "again"), theirs.ok("ACL", "DELUSER", "again")
         listed = [sorted(line.split(b" ")[1] for line in client.ok("ACL", "LIST")) for client in (ours, theirs)]
         check_equal(listed[0], listed[1], "ACL LIST")
     server.stop()
