@@ -61,10 +61,15 @@ def feed(server, chunks):
     check("errors: 0" in said, f"loading: {said}")
 
 
-def load(server, keys, value_size, start=0):
+def load(server, keys, value_size, start=0, compressible=True):
     """The keys redis-benchmark draws from, `start` to `keys`."""
-    value = b"x" * value_size
-    feed(server, (b"".join(encode("SET", b"key:%012d" % i, value) for i in range(begin, min(begin + 1000, keys)))
+    text = b"x" * value_size if compressible else os.urandom(value_size + (1 << 20))
+
+    def value(i):
+        begin = i * 7919 % (len(text) - value_size + 1)
+        return text[begin : begin + value_size]
+
+    feed(server, (b"".join(encode("SET", b"key:%012d" % i, value(i)) for i in range(begin, min(begin + 1000, keys)))
                   for begin in range(start, keys, 1000)))
 
 

@@ -121,7 +121,7 @@ def measure_cold(options, context, results, disk):
     settings = varve_settings(options) | {"maxmemory": str(memory)}
     server = context.server(**settings).start(before=group.enter)
     keys = data // 1024
-    load(server, keys, 1000)
+    load(server, keys, 1000, compressible=False)  # else all of it fits into a tenth
     requests = min(options.requests, 100000)
     for clients in (4, 16):
         sectors = device_reads(server.directory)
