@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <string>
+#include <vector>
 
 #include "base/checksum.h"
 
@@ -202,6 +203,25 @@ TEST_CASE("memory: a growing value wastes little") {
 }
 
 // The hash has no secret. Keys that collide in all 64 bits must cost time at most.
+TEST_CASE("loading ahead tells which keys are not here, whatever the order and in place of the hashes") {
+  MemTable table;
+  Sequence sequence = 0;
+  for (int i = 0; i < 2000; i += 2) table.add(++sequence, Kind::kPut, false, fmt::format("k{}", i), "v", 0);
+  for (int from : {0, 1, 16, 1984}) {
+    uint64_t hashes[MemTable::kPrefetched];
+    std::vector<uint64_t> absent;
+    for (size_t j = 0; j < MemTable::kPrefetched; ++j) {
+      int key = from + static_cast<int>(j);
+      hashes[j] = hash_key(fmt::format("k{}", key));
+      if (key % 2 != 0) absent.push_back(hashes[j]);
+    }
+    size_t unknown = table.prefetch(hashes, MemTable::kPrefetched, hashes);
+    CHECK(std::vector<uint64_t>(hashes, hashes + unknown) == absent);
+  }
+  uint64_t none = 0;
+  CHECK(table.prefetch(&none, 0, &none) == 0);
+}
+
 TEST_CASE("keys made to collide are all found") {
   MemTable table;
   const uint64_t hash = 0x123456789abcdef0;
