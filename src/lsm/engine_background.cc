@@ -519,7 +519,7 @@ void Engine::Impl::maybe_prepare_segment() {
         std::string path = join_path(dir, log_file_name(segment.number));
         Status status = prepare_segment(*fs, dir, segment, reuse);
         if (status.ok()) {
-          auto file = fs->open_write(path);
+          auto file = fs->open_write_direct(path);
           if (file) return std::shared_ptr<WriteFile>(file.take());
           status = file.status();
         }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <span>
+#include <utility>
 
 #include "base/check.h"
 #include "base/coding.h"
@@ -13,6 +15,8 @@ namespace {
 // Some more than a frame has room for values that are worth it.
 constexpr size_t kNotedValues = 1021;
 constexpr int64_t kIdleUs = 100'000;
+constexpr size_t kSpareBuffers = 2;
+constexpr size_t kSpareSize = 1 << 20;
 constexpr int64_t kSecondUs = 1'000'000;
 
 }  // namespace
@@ -78,6 +82,10 @@ void LogPipeline::open_frame(Sequence first, size_t payload, uint32_t flags) {
   open_->header.first_sequence = first;
   open_->header.last_sequence = first - 1;
   open_->header.flags = flags;
+  if (!spare_.empty()) {
+    open_->bytes = std::move(spare_.back());
+    spare_.pop_back();
+  }
   open_->bytes.resize(kFrameHeaderSize);
 }
 
@@ -192,36 +200,70 @@ void LogPipeline::pump() {
   if (have || (want_sync_ && durable_ < last_)) start_write(sync_now);
 }
 
+// What goes to the log lane, and comes back.
+struct LogPipeline::Group {
+  std::vector<Frame> frames;
+  std::vector<std::shared_ptr<WriteFile>> to_sync;  // for what earlier groups have written
+  bool sync = false;
+  Clock* clock = nullptr;
+  Status status;
+  int64_t sync_us = 0;
+
+  void write();
+  Status write_run(std::span<Frame> run);
+};
+
+// Frames of one segment, one behind the other.
+Status LogPipeline::Group::write_run(std::span<Frame> run) {
+  WriteFile& file = *run.front().segment->file;
+  uint64_t offset = run.front().offset;
+  std::vector<std::string_view> parts;
+  for (Frame& frame : run) {
+    finish_frame(&frame.bytes, frame.header, frame.segment->info, frame.offset);
+    parts.push_back(frame.bytes.view());
+  }
+  if (sync && !planted(Plant::skip_log_sync)) return file.write_durable(offset, parts);
+  for (std::string_view part : parts) {
+    VARVE_TRY(file.write_at(offset, part));
+    offset += part.size();
+  }
+  return Status();
+}
+
+void LogPipeline::Group::write() {
+  int64_t start = clock->monotonic_us();
+  for (size_t begin = 0, end = 0; begin < frames.size() && status.ok(); begin = end) {
+    while (end < frames.size() && frames[end].segment == frames[begin].segment) ++end;
+    status = write_run(std::span(frames).subspan(begin, end - begin));
+    if (planted(Plant::ignore_failed_log_write)) status = Status();
+    if (planted(Plant::retry_failed_sync) && !status.ok()) status = frames[begin].segment->file->sync();
+    if (planted(Plant::ignore_failed_sync)) status = Status();
+  }
+  for (const auto& file : to_sync) {
+    if (status.ok()) status = file->sync();
+  }
+  sync_us = sync ? clock->monotonic_us() - start : 0;
+}
+
 void LogPipeline::start_write(bool with_sync) {
   close_frame();
-  struct Input {
-    std::vector<Frame> frames;
-    std::vector<std::shared_ptr<WriteFile>> to_sync;
-    bool sync;
-    Clock* clock;
-  };
-  struct Output {
-    Status status;
-    int64_t sync_us = 0;
-  };
-  auto input = std::make_shared<Input>();
-  input->frames = std::move(closed_);
+  auto group = std::make_shared<Group>();
+  group->frames = std::move(closed_);
+  group->sync = with_sync;
+  group->clock = clock_;
   closed_.clear();
-  input->sync = with_sync;
-  input->clock = clock_;
   flying_bytes_ = 0;
-  for (Frame& frame : input->frames) {
-    frame.segment->unsynced = true;
+  for (Frame& frame : group->frames) {
     flying_bytes_ += frame.bytes.capacity();
     stats_.bytes += frame_footprint(frame.header.size);
   }
   if (with_sync) {
     for (const SegmentRef& segment : used_) {
-      if (!segment->unsynced) continue;
-      segment->unsynced = false;
-      input->to_sync.push_back(segment->file);
+      if (std::exchange(segment->unsynced, false)) group->to_sync.push_back(segment->file);
     }
     want_sync_ = false;
+  } else {
+    for (Frame& frame : group->frames) frame.segment->unsynced = true;
   }
   in_flight_ = true;
   ++stats_.groups;
@@ -230,29 +272,23 @@ void LogPipeline::start_write(bool with_sync) {
   if (planted(Plant::acknowledge_early)) callbacks_.on_durable(durable_ = last);
   executor_->submit(
       Lane::kLog,
-      [input]() -> Output {
-        Output output;
-        for (Frame& frame : input->frames) {
-          finish_frame(&frame.bytes, frame.header, frame.segment->info, frame.offset);
-          output.status = frame.segment->file->write_at(frame.offset, frame.bytes.view());
-          if (planted(Plant::ignore_failed_log_write)) output.status = Status();
-          if (!output.status.ok()) return output;
-        }
-        if (!input->sync) return output;
-        int64_t start = input->clock->monotonic_us();
-        for (const auto& file : input->to_sync) {
-          if (planted(Plant::skip_log_sync)) continue;
-          output.status = file->sync();
-          if (planted(Plant::retry_failed_sync) && !output.status.ok()) output.status = file->sync();
-          if (planted(Plant::ignore_failed_sync)) output.status = Status();
-          if (!output.status.ok()) return output;
-        }
-        output.sync_us = input->clock->monotonic_us() - start;
-        return output;
+      [group] {
+        group->write();
+        return true;
       },
-      [this, last, with_sync](Output output) {
-        finish_write(output.status, last, with_sync, output.sync_us);
+      [this, group, last](bool) {
+        keep_spare(&group->frames);
+        finish_write(group->status, last, group->sync, group->sync_us);
       });
+}
+
+// The memory of frames is used again: new pages cost more than filling them.
+void LogPipeline::keep_spare(std::vector<Frame>* frames) {
+  for (Frame& frame : *frames) {
+    if (spare_.size() >= kSpareBuffers || frame.bytes.capacity() > kSpareSize) continue;
+    frame.bytes.clear();
+    spare_.push_back(std::move(frame.bytes));
+  }
 }
 
 void LogPipeline::finish_write(const Status& status, Sequence last, bool synced, int64_t sync_us) {
@@ -331,23 +367,21 @@ void LogPipeline::finish(std::function<void(Status)> done) {
     if (closed_.empty()) return done(Status());
     // The watermark is a frame without operations, so a waiter for its sequence would be released at once:
     // wait for the write itself.
-    std::vector<Frame> frames = std::move(closed_);
+    auto group = std::make_shared<Group>();
+    group->frames = std::move(closed_);
+    group->sync = true;
+    group->clock = clock_;
     closed_.clear();
-    auto shared = std::make_shared<std::vector<Frame>>(std::move(frames));
     in_flight_ = true;
     executor_->submit(
         Lane::kLog,
-        [shared]() -> Status {
-          for (Frame& frame : *shared) {
-            finish_frame(&frame.bytes, frame.header, frame.segment->info, frame.offset);
-            VARVE_TRY(frame.segment->file->write_at(frame.offset, frame.bytes.view()));
-            VARVE_TRY(frame.segment->file->sync());
-          }
-          return Status();
+        [group] {
+          group->write();
+          return true;
         },
-        [this, done](const Status& written) {
+        [this, group, done](bool) {
           in_flight_ = false;
-          done(written);
+          done(group->status);
         });
   });
 }
@@ -355,6 +389,7 @@ void LogPipeline::finish(std::function<void(Status)> done) {
 size_t LogPipeline::memory_used() const {
   size_t sum = flying_bytes_ + (open_ ? open_->bytes.capacity() : 0);
   for (const Frame& frame : closed_) sum += frame.bytes.capacity();
+  for (const Buffer& buffer : spare_) sum += buffer.capacity();
   return sum;
 }
 

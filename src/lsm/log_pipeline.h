@@ -77,7 +77,7 @@ class LogPipeline {
   bool in_flight() const { return in_flight_; }
   const Stats& stats() const { return stats_; }
   void reset_stats() { stats_ = Stats(); }
-  // Bytes of frames waiting or in flight.
+  // Bytes of frames waiting or in flight, and of memory kept for the next.
   size_t memory_used() const;
   // Bytes of segments from the one that holds `sequence` on: what a replay would read.
   uint64_t bytes_behind(Sequence flushed) const;
@@ -113,6 +113,8 @@ class LogPipeline {
     size_t at = 0;  // in the frame's bytes
   };
 
+  struct Group;
+
   bool joins_frame(size_t payload) const;
   NotedValue& noted(uint64_t key_hash) { return noted_[key_hash % noted_.size()]; }
   static bool fits(const Segment& segment, uint64_t offset, size_t payload);
@@ -122,6 +124,7 @@ class LogPipeline {
   void append_parts(Sequence first, const WriteBatch& batch);
   void add_watermark();
   void start_write(bool with_sync);
+  void keep_spare(std::vector<Frame>* frames);
   void finish_write(const Status& status, Sequence last, bool synced, int64_t sync_us);
   void release_waiters();
   void fence_with(const Status& status);
@@ -139,6 +142,7 @@ class LogPipeline {
   size_t last_ops_at_ = 0;         // where the operations of the batch appended last begin in open_
   std::vector<NotedValue> noted_;  // by hash; of two that share a place the later one has it
   std::vector<Frame> closed_;
+  std::vector<Buffer> spare_;  // empty, for frames to come
   size_t flying_bytes_ = 0;
 
   Sequence last_ = 0;     // appended

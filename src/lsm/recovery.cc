@@ -261,7 +261,7 @@ class Recovery {
   }
 
   Status use_segment(const LogSegment& segment) {
-    auto file = fs_.open_write(join_path(options_.dir, log_file_name(segment.number)));
+    auto file = fs_.open_write_direct(join_path(options_.dir, log_file_name(segment.number)));
     if (!file) return file.status();
     out_.segment_files.push_back(file.take());
     out_.state.log.push_back(segment);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 
 #include "base/check.h"
 #include "base/coding.h"
@@ -9,15 +10,14 @@
 namespace varve {
 namespace {
 
+// Small enough that the log's own writes do not wait long behind one.
+constexpr uint64_t kZerosSize = 256 * 1024;
+
 Status write_zeros(WriteFile& file, uint64_t begin, uint64_t end) {
-  const std::string zeros(static_cast<size_t>(std::min<uint64_t>(1 << 20, end - begin)), '\0');
-  for (uint64_t at = begin; at < end;) {
-    uint64_t n = std::min<uint64_t>(zeros.size(), end - at);
-    Status status = file.write_at(at, std::string_view(zeros).substr(0, static_cast<size_t>(n)));
-    if (!status) return status;
-    // The sync at the end would otherwise send all of it at once, in front of the log's own syncs.
-    file.start_write_back(at, n);
-    at += n;
+  Buffer zeros(static_cast<size_t>(std::min(kZerosSize, end - begin)));
+  std::memset(zeros.data(), 0, zeros.size());
+  for (uint64_t at = begin; at < end; at += zeros.size()) {
+    VARVE_TRY(file.write_at(at, zeros.view().substr(0, static_cast<size_t>(end - at))));
   }
   return {};
 }
@@ -27,7 +27,9 @@ Status write_segment(WriteFile& file, const LogSegment& segment, bool reuse) {
     Status status = write_zeros(file, kLogBlockSize, segment.size);
     if (!status) return status;
   }
-  Status status = file.write_at(0, encode_segment_header(segment));
+  Buffer header;
+  header.append(encode_segment_header(segment));
+  Status status = file.write_at(0, header.view());
   if (status) status = file.sync();
   return status ? file.close() : status;
 }
@@ -83,10 +85,16 @@ Status prepare_segment(FileSystem& fs, const std::string& dir, const LogSegment&
                                       segment.size);
     }
   }
-  auto file = reuse ? fs.open_write(path) : fs.create(path);
-  if (!file) return file.status();
-  Status status = write_segment(**file, segment, reuse);
-  (*file).reset();
+  if (!reuse) {
+    auto created = fs.create(path);
+    if (!created) return created.status();
+  }
+  Status status;
+  if (auto file = fs.open_write_direct(path)) {
+    status = write_segment(**file, segment, reuse);
+  } else {
+    status = file.status();
+  }
   if (status && !planted(Plant::segment_without_dir_sync)) status = fs.sync_dir(dir);
   // Half a segment would only hold the space that was missing.
   if (!status && !reuse) (void)fs.remove(path);

@@ -19,6 +19,14 @@ std::string join_path(std::string_view dir, std::string_view name) {
   return path;
 }
 
+Status WriteFile::write_durable(uint64_t offset, std::span<const std::string_view> parts) {
+  for (std::string_view part : parts) {
+    VARVE_TRY(write_at(offset, part));
+    offset += part.size();
+  }
+  return sync();
+}
+
 Result<std::string> FileSystem::read_whole(const std::string& path) {
   auto file = open_read(path);
   if (!file) return file.status();

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,6 +18,8 @@
 #include "base/status.h"
 
 namespace varve {
+
+inline constexpr size_t kDirectAlignment = 4096;
 
 // An immutable file opened for reading.
 class ReadFile {
@@ -42,6 +45,9 @@ class WriteFile {
   virtual Status write_at(uint64_t offset, std::string_view bytes) = 0;
   // fdatasync: the bytes and what is needed to read them back (the size included).
   virtual Status sync() = 0;
+  // Writes the parts one behind the other from offset on, and returns when they are durable. What was written
+  // before is so only after sync(). A failure counts as that of a sync.
+  virtual Status write_durable(uint64_t offset, std::span<const std::string_view> parts);
   // Starts write-back of [offset, offset+n) without waiting (sync_file_range), to keep the final sync short.
   virtual void start_write_back(uint64_t offset, uint64_t n) = 0;
   virtual Status close() = 0;  // the destructor closes too, dropping errors; never syncs
@@ -63,6 +69,11 @@ class FileSystem {
   virtual Result<std::unique_ptr<WriteFile>> create(const std::string& path) = 0;
   // Opens an existing file for overwriting in place.
   virtual Result<std::unique_ptr<WriteFile>> open_write(const std::string& path) = 0;
+  // The same, past the system's cache where the file system can (O_DIRECT). Offset, size and memory (a
+  // Buffer's start) of every write must be multiples of kDirectAlignment.
+  virtual Result<std::unique_ptr<WriteFile>> open_write_direct(const std::string& path) {
+    return open_write(path);
+  }
 
   virtual Status create_dir(const std::string& path) = 0;                     // ok if it is there already
   virtual Status remove_dir(const std::string& path) = 0;                     // must be empty

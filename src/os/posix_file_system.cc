@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
@@ -145,21 +146,13 @@ class PosixReadFile final : public ReadFile {
   mutable std::atomic<bool> has_nowait_{true};
 };
 
-class PosixWriteFile final : public WriteFile {
+class PosixWriteFile : public WriteFile {
  public:
   PosixWriteFile(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
 
   Status write_at(uint64_t offset, std::string_view bytes) override {
-    VARVE_CHECK(fd_.is_open());
-    while (!bytes.empty()) {
-      ssize_t put = retry_interrupted(
-          [&] { return ::pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset)); });
-      if (put < 0) return failure_at(path_, "pwrite", offset, errno);
-      if (put == 0) return failure_at(path_, "pwrite", offset, EIO);  // no progress: do not spin
-      offset += static_cast<uint64_t>(put);
-      bytes.remove_prefix(static_cast<size_t>(put));
-    }
-    return Status();
+    int error = write_all(&offset, &bytes);
+    return error == 0 ? Status() : failure_at(path_, "pwrite", offset, error);
   }
 
   Status sync() override {
@@ -182,9 +175,79 @@ class PosixWriteFile final : public WriteFile {
   }
   const std::string& path() const override { return path_; }
 
- private:
+ protected:
+  // 0 or the error's number; offset and bytes are then what is left.
+  int write_all(uint64_t* offset, std::string_view* bytes) {
+    VARVE_CHECK(fd_.is_open());
+    while (!bytes->empty()) {
+      ssize_t put = retry_interrupted(
+          [&] { return ::pwrite(fd_.get(), bytes->data(), bytes->size(), static_cast<off_t>(*offset)); });
+      if (put < 0) return errno;
+      if (put == 0) return EIO;  // no progress: do not spin
+      *offset += static_cast<uint64_t>(put);
+      bytes->remove_prefix(static_cast<size_t>(put));
+    }
+    return 0;
+  }
+
   const std::string path_;
   Descriptor fd_;
+};
+
+// Past the system's cache. What is durable when it returns is one call to the system: on ext4, 64 KiB take a
+// quarter less CPU and a tenth less time than a write and fdatasync, and no pages of the cache.
+class DirectWriteFile final : public PosixWriteFile {
+ public:
+  using PosixWriteFile::PosixWriteFile;
+
+  Status write_at(uint64_t offset, std::string_view bytes) override {
+    check_aligned(offset, bytes);
+    int error = write_all(&offset, &bytes);
+    if (error != 0 && refused(error)) error = write_all(&offset, &bytes);
+    return error == 0 ? Status() : failure_at(path_, "pwrite", offset, error);
+  }
+
+  Status write_durable(uint64_t offset, std::span<const std::string_view> parts) override {
+    if (!durable_writes_ || parts.size() > kPartsMax) return WriteFile::write_durable(offset, parts);
+    std::array<iovec, kPartsMax> blocks;
+    size_t size = 0;
+    for (size_t i = 0; i < parts.size(); ++i) {
+      check_aligned(offset + size, parts[i]);
+      blocks[i] = {const_cast<char*>(parts[i].data()), parts[i].size()};
+      size += parts[i].size();
+    }
+    ssize_t put = retry_interrupted([&] {
+      return ::pwritev2(fd_.get(), blocks.data(), static_cast<int>(parts.size()), static_cast<off_t>(offset),
+                        RWF_DSYNC);
+    });
+    if (put == static_cast<ssize_t>(size)) return Status();
+    // Written in part, or a system without such a call: in the ordinary way, which tells what is wrong. But
+    // a failure may have been that of the sync, which is never tried again.
+    if (put < 0 && errno != EOPNOTSUPP && errno != ENOSYS && !refused(errno)) {
+      return failure_at(path_, "pwritev2", offset, errno);
+    }
+    if (put < 0) durable_writes_ = false;
+    return WriteFile::write_durable(offset, parts);
+  }
+
+ private:
+  static constexpr size_t kPartsMax = 16;
+
+  static void check_aligned(uint64_t offset, std::string_view bytes) {
+    auto address = reinterpret_cast<uintptr_t>(bytes.data());
+    VARVE_CHECK((offset | bytes.size() | address) % kDirectAlignment == 0);
+  }
+
+  // A file system that cannot do it says so by EINVAL, having written nothing: through the cache, then.
+  bool refused(int error) {
+    if (error != EINVAL || !direct_) return false;
+    direct_ = false;
+    int flags = ::fcntl(fd_.get(), F_GETFL);
+    return flags >= 0 && ::fcntl(fd_.get(), F_SETFL, flags & ~O_DIRECT) == 0;
+  }
+
+  bool direct_ = true;
+  bool durable_writes_ = true;
 };
 
 class PosixFileLock final : public FileLock {
@@ -215,6 +278,12 @@ class PosixFileSystem final : public FileSystem {
 
   Result<std::unique_ptr<WriteFile>> open_write(const std::string& path) override {
     return open_writer(path, O_WRONLY);
+  }
+
+  Result<std::unique_ptr<WriteFile>> open_write_direct(const std::string& path) override {
+    int fd = open_descriptor(path, O_WRONLY | O_DIRECT);
+    if (fd < 0) return open_write(path);  // refused here already, or it fails again
+    return std::unique_ptr<WriteFile>(new DirectWriteFile(path, fd));
   }
 
   Status create_dir(const std::string& path) override {

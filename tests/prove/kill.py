@@ -21,7 +21,7 @@ from common import Violation
 from rig import Rig
 
 LIFE = 60   # cycles of one data directory
-CALLS = ["pwrite64", "pwrite64", "fdatasync", "fdatasync", "fsync", "rename", "unlink", "openat", "link", "pread64", "preadv2"]
+CALLS = ["pwritev2", "pwritev2", "pwrite64", "fdatasync", "fsync", "rename", "unlink", "openat", "link", "pread64", "preadv2"]
 ENDS = [("kill", 70), ("call", 12), ("term", 12), ("int", 3), ("twice", 3)]
 
 

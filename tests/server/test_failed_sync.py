@@ -8,11 +8,11 @@ from harness import ReplyError, Skip, check, check_equal, test
 
 
 def inject_failures(t, pid):
-    """strace on every thread of the process: from now on fdatasync and fsync fail with EIO."""
+    """strace on every thread of the process: from now on what makes bytes durable fails with EIO."""
     t.need("strace")
     out = open(t.path("strace.txt"), "ab")
-    process = subprocess.Popen(["strace", "-f", "-qq", "-p", str(pid), "-e", "trace=fdatasync,fsync",
-                                "-e", "inject=fdatasync,fsync:error=EIO"], stdout=out, stderr=out)
+    process = subprocess.Popen(["strace", "-f", "-qq", "-p", str(pid), "-e", "trace=fdatasync,fsync,pwritev2",
+                                "-e", "inject=fdatasync,fsync,pwritev2:error=EIO"], stdout=out, stderr=out)
     t.processes.append(process)
     for _ in range(100):
         if process.poll() is not None:

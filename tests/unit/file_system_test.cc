@@ -7,7 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "support/script.h"
 
@@ -109,6 +112,29 @@ TEST_CASE_FIXTURE(Fixture, "writing in place and past the end") {
   CHECK((*file)->close().ok());
   CHECK((*file)->close().ok());
   CHECK(get("f") == std::string("aabbaaaa\0\0cc", 12));
+}
+
+// Goal: whatever the file system can do, what is written past the cache is what is read through it.
+TEST_CASE_FIXTURE(Fixture, "writing past the system's cache") {
+  put("f", std::string(5 * kDirectAlignment, 'a'));
+  auto file = files.open_write_direct(at("f"));
+  REQUIRE(file.ok());
+  Buffer b(kDirectAlignment), cd(2 * kDirectAlignment);
+  std::memset(b.data(), 'b', b.size());
+  std::memset(cd.data(), 'c', kDirectAlignment);
+  std::memset(cd.data() + kDirectAlignment, 'd', kDirectAlignment);
+  REQUIRE((*file)->write_at(kDirectAlignment, b.view()).ok());
+  std::string_view parts[] = {cd.view(), b.view()};
+  REQUIRE((*file)->write_durable(2 * kDirectAlignment, parts).ok());
+  REQUIRE((*file)->sync().ok());
+  std::string want;
+  for (char c : {'a', 'b', 'c', 'd', 'b'}) want += std::string(kDirectAlignment, c);
+  CHECK(get("f") == want);
+  // More parts than fit into one call to the system.
+  std::vector<std::string_view> many(40, b.view());
+  REQUIRE((*file)->write_durable(0, many).ok());
+  CHECK(get("f") == std::string(40 * kDirectAlignment, 'b'));
+  CHECK(files.open_write_direct(at("g")).status().is_not_found());
 }
 
 TEST_CASE_FIXTURE(Fixture, "create makes, open_write and open_read need what is there") {
