@@ -116,6 +116,7 @@ class DatabaseImpl final : public Database {
     o.create_if_missing = options.create_if_missing;
     o.accept_loss = options.accept_loss;
     o.memtable_size = options.memtable_size;
+    o.keep_flushed_memtable = true;
     o.block_cache_size = options.block_cache_size;
     o.table_cache_files = options.table_cache_files;
     o.block_size = options.block_size;

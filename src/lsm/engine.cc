@@ -178,6 +178,9 @@ bool Engine::worth_prefetching() const {
 void Engine::prefetch(const uint64_t* key_hashes, size_t count) const {
   uint64_t unknown[kPrefetched];
   count = impl_->active_->prefetch(key_hashes, count, unknown);
+  if (count > 0 && impl_->flushed_memtable_) {
+    count = impl_->flushed_memtable_->prefetch(unknown, count, unknown);
+  }
   if (count > 0) impl_->rows_.prefetch(unknown, count);
 }
 ReadState Engine::get_in_memory(std::string_view key, ReadValue* out) {

@@ -44,6 +44,9 @@ struct EngineOptions {
   SyncMode sync = SyncMode::kAlways;
   size_t memtable_size = 32 << 20;
   int max_frozen_memtables = 2;
+  // The memtable that was flushed last stays for point reads while fewer than max_frozen_memtables wait, so
+  // that a flush makes neither reads nor blind writes slow.
+  bool keep_flushed_memtable = false;
   uint64_t log_segment_size = 32 << 20;
   uint64_t log_max_bytes = 1ull << 30;  // all segments together: bounds recovery
   size_t block_cache_size = 64 << 20;   // the open tables' memory included

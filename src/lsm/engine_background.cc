@@ -220,6 +220,18 @@ void Engine::Impl::maybe_flush() {
       });
 }
 
+// So much memory takes milliseconds: not on the owner's thread.
+void Engine::Impl::give_back(std::vector<std::shared_ptr<const MemTable>> memtables) {
+  auto shared = std::make_shared<std::vector<std::shared_ptr<const MemTable>>>(std::move(memtables));
+  submit(
+      Lane::kUtility,
+      [shared] {
+        shared->clear();
+        return true;
+      },
+      [](bool) {});
+}
+
 void Engine::Impl::finish_flush(MergeOutput output, std::vector<std::shared_ptr<const MemTable>> memtables,
                                 int64_t started_us) {
   int64_t now = options_.clock->monotonic_us();
@@ -259,14 +271,10 @@ void Engine::Impl::finish_flush(MergeOutput output, std::vector<std::shared_ptr<
     flush_running_ = false;
     for (const auto& [id, delta] : shared->count_corrections) counters_[id] += delta;
     frozen_.erase(frozen_.begin(), frozen_.begin() + static_cast<ptrdiff_t>(flushed_tables->size()));
-    // Giving back so much memory takes milliseconds: not here.
-    submit(
-        Lane::kUtility,
-        [flushed_tables] {
-          flushed_tables->clear();
-          return true;
-        },
-        [](bool) {});
+    if (options_.keep_flushed_memtable && static_cast<int>(frozen_.size()) < options_.max_frozen_memtables) {
+      std::swap(flushed_memtable_, flushed_tables->front());
+    }
+    give_back(std::move(*flushed_tables));
     flushed_ = flushed;
     recycle_segments(retired);
     pending_garbage_.insert(pending_garbage_.end(), shared->garbage.begin(), shared->garbage.end());

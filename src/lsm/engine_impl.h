@@ -83,6 +83,7 @@ class Engine::Impl {
 
   // engine_background.cc
   void maybe_flush();
+  void give_back(std::vector<std::shared_ptr<const MemTable>> memtables);
   void finish_flush(MergeOutput output, std::vector<std::shared_ptr<const MemTable>> memtables,
                     int64_t started_us);
   void maybe_compact();
@@ -145,6 +146,7 @@ class Engine::Impl {
 
   std::shared_ptr<MemTable> active_;
   std::vector<std::shared_ptr<const MemTable>> frozen_;  // oldest first
+  std::shared_ptr<const MemTable> flushed_memtable_;     // newer than all that is in tables only; may be null
   VersionRef version_;
   std::map<uint64_t, TableRef> tables_;  // by number: those the durable manifest names
   std::list<TableRef> obsolete_;         // waiting until nobody else refers to them

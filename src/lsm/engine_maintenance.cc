@@ -193,6 +193,7 @@ EngineStats Engine::Impl::stats() const {
     s.blind_records += memtable->blind_adds();
   }
   s.frozen_memtables = frozen_.size();
+  if (flushed_memtable_) s.memtable_bytes += flushed_memtable_->memory_used();
   s.cache_bytes = cache_.memory_used();
   s.cache_capacity = cache_.capacity();
   s.open_tables = open_tables_.open_count();

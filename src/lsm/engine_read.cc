@@ -167,22 +167,23 @@ ReadState Engine::Impl::find(BlockSource& source, std::string_view key, Sequence
     if (planted(Plant::frozen_unread)) break;
     if (in_memtable(**it, &state)) return state;
   }
+  // What misses blocks at random must get to the blocks.
+  bool pass = options_.random_miss_one_in > 0 && random_.one_in(2);
+  if (flushed_memtable_ && !pass && in_memtable(*flushed_memtable_, &state)) return state;
   bool filtered = false;
   if (at != kMaxSequence) return find_in_tables(source, key, hash, at, out, &filtered);
-  // What misses blocks at random must get to the blocks.
-  bool pass_rows = options_.random_miss_one_in > 0 && random_.one_in(2);
   RowCache::Row row;
-  if (!pass_rows && rows_.lookup(key, hash, &row)) {
+  if (!pass && rows_.lookup(key, hash, &row)) {
     out->value = row.value;
     return row.found ? ReadState::kFound : ReadState::kAbsent;
   }
   state = find_in_tables(source, key, hash, at, out, &filtered);
+  // What is about to be written will be found in the memtable.
+  if (purpose == Purpose::kWriting || state == ReadState::kFault) return state;
   if (state == ReadState::kFound) {
     rows_.insert(key, hash, {true, out->value});
-  } else if (state == ReadState::kAbsent && purpose == Purpose::kReading && !filtered) {
+  } else if (!filtered) {
     rows_.insert(key, hash, {false, {}});
-  } else {
-    return state;
   }
   charge_cache();
   return state;

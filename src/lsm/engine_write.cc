@@ -207,6 +207,9 @@ void Engine::Impl::freeze() {
   active_->freeze();
   frozen_.push_back(active_);
   active_ = std::make_shared<MemTable>();
+  if (flushed_memtable_ && static_cast<int>(frozen_.size()) >= options_.max_frozen_memtables) {
+    give_back({std::exchange(flushed_memtable_, nullptr)});
+  }
 }
 
 void Engine::Impl::end_of_turn() {

@@ -379,6 +379,7 @@ EngineOptions engine_options(const Config& config, const MemoryPlan& plan) {
   options.sync = config.appendfsync;
   options.memtable_size = plan.memtable;
   options.max_frozen_memtables = config.max_frozen_memtables;
+  options.keep_flushed_memtable = true;
   options.log_segment_size = config.log_segment_size;
   options.log_max_bytes = config.log_max_size;
   options.block_cache_size = plan.block_cache;

@@ -52,6 +52,7 @@ void draw_life(Random& random, WorldOptions* options) {
   engine.dir = "/data";
   engine.memtable_size = 4096 + random.below(64 * 1024);
   engine.max_frozen_memtables = 1 + static_cast<int>(random.below(3));
+  engine.keep_flushed_memtable = random.one_in(2);
   engine.log_segment_size = 4096 * (16 + random.below(48));
   if (options->draw.huge_one_in > 0) engine.log_segment_size = 1 << 20;
   engine.log_max_bytes = engine.log_segment_size * (5 + random.below(8));

@@ -46,6 +46,7 @@ void EngineWorld::draw_options() {
   options_.random_seed = random_.next();
   options_.memtable_size = 4096 + random_.below(64 * 1024);
   options_.max_frozen_memtables = 1 + static_cast<int>(random_.below(3));
+  options_.keep_flushed_memtable = random_.one_in(2);
   options_.log_segment_size = 4096 * (16 + random_.below(48));
   options_.log_max_bytes = options_.log_segment_size * (5 + random_.below(8));
   options_.block_cache_size = random_.below(128 * 1024);

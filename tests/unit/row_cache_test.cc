@@ -234,6 +234,7 @@ TEST_CASE("an absence that filters alone tell makes no row") {
     test::EngineWorld world(1);
     EngineOptions& options = world.options();
     options.random_miss_one_in = 0;
+    options.keep_flushed_memtable = false;
     options.filter_bits_per_key = filters ? 10 : 0;
     options.block_cache_size = 8 << 20;
     REQUIRE(world.open().ok());
