@@ -17,6 +17,21 @@ bool is_blank(char c) {
   return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+// Whole numbers that a double holds exactly, the most frequent of all: strtod takes ten times as long.
+bool parse_whole_number(std::string_view text, double* value) {
+  constexpr size_t kDigitsMax = 15;
+  bool negative = !text.empty() && text.front() == '-';
+  if (negative) text.remove_prefix(1);
+  if (text.empty() || text.size() > kDigitsMax) return false;
+  int64_t number = 0;
+  for (char c : text) {
+    if (c < '0' || c > '9') return false;
+    number = number * 10 + (c - '0');
+  }
+  *value = negative ? -static_cast<double>(number) : static_cast<double>(number);
+  return true;
+}
+
 }  // namespace
 
 bool parse_long_double(std::string_view text, long double* value) {
@@ -34,6 +49,7 @@ bool parse_long_double(std::string_view text, long double* value) {
 }
 
 bool parse_double(std::string_view text, double* value) {
+  if (parse_whole_number(text, value)) return true;
   if (text.empty() || is_blank(text.front())) return false;
   std::string owned(text);
   errno = 0;

@@ -130,6 +130,10 @@ std::string format_real(double value) {
   if (std::isnan(value)) return "nan";
   if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
   char text[40];
+  constexpr double kWholeMax = 1e15;  // whole numbers below need no search for their digits
+  if (std::fabs(value) < kWholeMax && value == std::trunc(value) && !(value == 0 && std::signbit(value))) {
+    return std::string(text, std::to_chars(text, text + sizeof text, static_cast<int64_t>(value)).ptr);
+  }
   return std::string(text,
                      std::to_chars(text, text + sizeof text, value, std::chars_format::general, 17).ptr);
 }

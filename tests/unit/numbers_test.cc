@@ -66,16 +66,27 @@ TEST_CASE("numbers: ignoring case") {
 
 TEST_CASE("numbers: doubles") {
   double value = 0;
-  const std::pair<const char*, double> good[] = {
-      {"1", 1},    {"-2.5", -2.5},     {"3e2", 300},      {"0x10", 16},
-      {".5", 0.5}, {"1e-300", 1e-300}, {"inf", HUGE_VAL}, {"-Infinity", -HUGE_VAL}};
+  const std::pair<const char*, double> good[] = {{"1", 1},
+                                                 {"-2.5", -2.5},
+                                                 {"3e2", 300},
+                                                 {"0x10", 16},
+                                                 {".5", 0.5},
+                                                 {"1e-300", 1e-300},
+                                                 {"inf", HUGE_VAL},
+                                                 {"-Infinity", -HUGE_VAL},
+                                                 {"007", 7},
+                                                 {"-999999999999999", -999999999999999.0},
+                                                 {"9007199254740993", 9007199254740992.0}};
   for (const auto& pair : good) {
     CAPTURE(pair.first);
     CHECK(parse_double(pair.first, &value));
     CHECK(value == pair.second);
   }
+  CHECK(parse_double("-0", &value));
+  CHECK(std::signbit(value));
   value = 77;
-  for (const char* bad : {"", " 1", "1 ", "x", "1x", "nan", "1e400", "-1e400", "1e-400", "(1"}) {
+  for (const char* bad :
+       {"", "-", "--1", "1-", " 1", "1 ", "x", "1x", "nan", "1e400", "-1e400", "1e-400", "(1"}) {
     CAPTURE(bad);
     CHECK_FALSE(parse_double(bad, &value));
   }

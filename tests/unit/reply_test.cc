@@ -48,6 +48,8 @@ TEST_CASE("reply: reals as %.17g prints them") {
   CHECK(format_real(0) == "0");
   CHECK(format_real(-0.0) == "-0");
   CHECK(format_real(3) == "3");
+  CHECK(format_real(-999999999999999) == "-999999999999999");
+  CHECK(format_real(1e15) == "1000000000000000");
   CHECK(format_real(-17.5) == "-17.5");
   CHECK(format_real(0.1) == "0.10000000000000001");
   CHECK(format_real(1.0 / 3) == "0.33333333333333331");
