@@ -154,6 +154,15 @@ void make_place(double score, std::string_view member, std::string* place) {
   place->append(member);
 }
 
+void make_order_key(uint64_t collection, std::string_view member, double score, EngineKey* out) {
+  char* p = out->reset(kPartPrefixSize + kScoreSize + member.size());
+  p[0] = kElementSpace;
+  encode_big64(p + 1, collection);
+  p[9] = static_cast<char>(Part::kOrder);
+  encode_score(p + kPartPrefixSize, score == 0 ? 0 : score);
+  if (!member.empty()) std::memcpy(p + kPartPrefixSize + kScoreSize, member.data(), member.size());
+}
+
 bool parse_order_element(std::string_view engine_key, std::string_view value, std::string_view* member,
                          double* score) {
   if (engine_key.size() < kPartPrefixSize + kScoreSize || engine_key[0] != kElementSpace ||

@@ -42,7 +42,7 @@
 //                                                               (types/stream.h); nothing for a set
 //                                                            1: length:varint, the value stands in part 3
 //   1 order   zset: score:8 member (its place)             empty; one byte 1 when the score is -0
-//   2 counts  zset: level:u8 place                         count:varint (types/rank_index.h)
+//   2 counts  zset: node:u32                               a node (types/rank_node.h)
 //             stream: ms:u64 sequence:u64                  a node (types/stream.h)
 //   3 long    rest of the main key, piece:u32              bytes [piece * 256 KiB, + 256 KiB) of the value
 //   parts from 16 on are reserved for consumer groups of streams
@@ -162,6 +162,7 @@ void encode_score(char* dst, double score);
 double decode_score(const char* src);
 // Where a member of a sorted set stands in its order: the rest of its key in the order part.
 void make_place(double score, std::string_view member, std::string* place);
+void make_order_key(uint64_t collection, std::string_view member, double score, EngineKey* out);
 // Member and score of an element of the order part; false when it is none.
 bool parse_order_element(std::string_view engine_key, std::string_view value, std::string_view* member,
                          double* score);

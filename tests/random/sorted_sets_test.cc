@@ -306,6 +306,83 @@ TEST_CASE("sorted sets against a model") {
   }
 }
 
+// Goal: the counts' tree grows, shrinks and stays right in all its shapes. Method: members with long common
+// beginnings, of which few fit a node, so that some thousands make many levels; they come in order from
+// either end or in none, go one by one, by ranges and from the ends, and every part is checked on the way.
+TEST_CASE("sorted sets: deep trees of counts") {
+  uint64_t seed = test_seed(44);
+  CAPTURE(seed);
+  for (int order : {0, 1, 2}) {
+    CAPTURE(order);
+    World world(seed + static_cast<uint64_t>(order), {.block_cache_size = 1 << 20});
+    Model& model = world.sets["z0"];
+    auto member = [&](uint64_t i) {
+      std::string number = std::to_string(100'000 + i);
+      return std::string(2100, 'p') + number;
+    };
+    constexpr uint64_t kMembers = 3000;
+    for (uint64_t i = 0; i < kMembers;) {
+      Texts args = {"ZADD", "z0"};
+      for (uint64_t end = std::min(kMembers, i + 1 + world.random.below(40)); i < end; ++i) {
+        uint64_t number = order == 0 ? i : order == 1 ? kMembers - i : (i * 7919) % kMembers;
+        args.push_back("1");
+        args.push_back(member(number));
+        model[args.back()] = 1;
+      }
+      world.run(args);
+    }
+    world.check("z0");
+    for (int round = 0; !model.empty(); ++round) {
+      CAPTURE(round);
+      std::vector<ScoredMember> members = in_order(model);
+      size_t from = world.random.below(members.size());
+      size_t count = std::min(members.size() - from, size_t{1} << world.random.below(11));
+      std::string name = "z0";
+      if (round % 4 == 0) {
+        world.run({"ZREMRANGEBYRANK", name, std::to_string(from), std::to_string(from + count - 1)});
+      } else if (round % 4 == 1) {
+        from = 0;
+        world.run({"ZPOPMIN", name, std::to_string(count)});
+      } else {
+        Texts args = {"ZREM", name};
+        for (size_t i = from; i < from + count; ++i) args.push_back(members[i].member);
+        world.run(args);
+      }
+      for (size_t i = from; i < from + count; ++i) model.erase(members[i].member);
+      if (world.random.one_in(8)) world.check(name);
+      if (!model.empty()) world.ask();
+    }
+    world.check("z0");
+  }
+}
+
+// Goal: what a member costs does not grow with the set, in one command or in many. Method: sets of all sizes
+// get new members one by one; what the log takes for each is counted.
+TEST_CASE("sorted sets: a change of a large set writes little") {
+  InProcessServer server({});
+  uint64_t written[2] = {};
+  uint64_t members = 0;
+  for (uint64_t size : {1'000, 30'000}) {
+    while (members < size) {
+      Texts args = {"ZADD", "z"};
+      for (int i = 0; i < 100; ++i, ++members) {
+        args.push_back(std::to_string((members * 48271) % 1'000'003));
+        args.push_back("m" + std::to_string(members));
+      }
+      server.run(1, args);
+    }
+    constexpr uint64_t kMore = 500;
+    uint64_t before = server.engine().stats().user_bytes_written;
+    for (uint64_t i = 0; i < kMore; ++i, ++members) {
+      server.run(1,
+                 {"ZADD", "z", std::to_string((members * 48271) % 1'000'003), "m" + std::to_string(members)});
+    }
+    written[size > 1'000 ? 1 : 0] = (server.engine().stats().user_bytes_written - before) / kMore;
+  }
+  CHECK(written[0] < 200);
+  CHECK(written[1] < 400);
+}
+
 // Goal: a range whose length was counted while blocks were missing is counted again, also when its members
 // would be streamed by then. Method: every other look at a block misses, and the count goes a long way; often
 // blocks still miss when the walk's patience ends.

@@ -2,386 +2,337 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <bit>
+#include <cstring>
 
-#include "base/checksum.h"
 #include "base/coding.h"
 
 namespace varve {
-namespace {
-
-constexpr size_t kBitsPerLevel = 5;  // one member in 32 begins a node, one node in 32 one of the next level
-// A topmost level longer than about this gets another one above it.
-constexpr uint64_t kTopNodes = 64;
-// Marks are at most so long.
-constexpr size_t kMarkMax = 40;
-// So many point deletes are dearer to later walks than a range delete.
-constexpr size_t kPointDeletesMax = 32;
-constexpr uint8_t kHasGap = 0x80;
-constexpr uint8_t kGapAtLow = 0x40;
-
-// The place itself, or one in front of it; one behind it, or the end: empty.
-std::string mark_before(std::string_view place) {
-  return std::string(place.substr(0, kMarkMax));
-}
-std::string mark_behind(std::string_view place) {
-  if (place.size() > kMarkMax) return prefix_end(place.substr(0, kMarkMax));
-  std::string mark(place);
-  mark.push_back('\0');
-  return mark;
-}
-
-}  // namespace
-
-void RankState::encode(std::string* out) const {
-  put_varint(out, removed);
-  bool has_gap = !gap.end.empty();
-  out->push_back(static_cast<char>(levels | (has_gap ? kHasGap : 0) | (gap.at_low ? kGapAtLow : 0)));
-  put_length_prefixed(out, low);
-  put_length_prefixed(out, high);
-  if (has_gap) {
-    put_length_prefixed(out, gap.begin);
-    put_length_prefixed(out, gap.end);
-  }
-  if (levels == 0) return;
-  put_varint(out, salt);
-  for (size_t level = 0; level < levels; ++level) put_varint(out, heads[level]);
-}
-
-bool RankState::decode(std::string_view bytes) {
-  uint8_t level_bits = 0;
-  if (!get_varint(&bytes, &removed) || !get_u8(&bytes, &level_bits)) return false;
-  bool has_gap = (level_bits & kHasGap) != 0;
-  gap.at_low = (level_bits & kGapAtLow) != 0;
-  levels = level_bits & static_cast<uint8_t>(~(kHasGap | kGapAtLow));
-  if (levels > kLevelsMax || (gap.at_low && !has_gap)) return false;
-  auto get_mark = [&bytes](std::string* mark) {
-    std::string_view view;
-    if (!get_length_prefixed(&bytes, &view)) return false;
-    mark->assign(view);
-    return true;
-  };
-  if (!get_mark(&low) || !get_mark(&high)) return false;
-  if (has_gap && (!get_mark(&gap.begin) || !get_mark(&gap.end) || gap.begin >= gap.end)) return false;
-  if (levels > 0 && !get_varint(&bytes, &salt)) return false;
-  for (size_t level = 0; level < levels; ++level) {
-    if (!get_varint(&bytes, &heads[level])) return false;
-  }
-  return bytes.empty();
-}
-
-void RankState::set_low(std::string_view place) {
-  low = mark_before(place);
-  if (gap.end.empty() || low < gap.begin) return;
-  low = std::max(low, gap.end);
-  gap = Gap();
-}
-
-void RankState::set_high(std::string_view place) {
-  high = place.size() <= kMarkMax ? std::string(place) : mark_behind(place);
-  if (gap.end.empty() || high.empty() || high > gap.end) return;
-  high = std::min(high, gap.begin);
-  gap = Gap();
-}
-
-bool RankState::make_room(std::string_view place) {
-  bool below = !low.empty() && place < low;
-  bool above = !high.empty() && place >= high;
-  if (below) {
-    if (gap.end.empty()) gap = {mark_behind(place), low, true};
-    low = mark_before(place);
-  } else if (above) {
-    if (gap.end.empty()) gap = {high, mark_before(place), false};
-    high = mark_behind(place);
-  } else if (gap.begin <= place && place < gap.end) {
-    (gap.at_low ? gap.begin : gap.end) = gap.at_low ? mark_behind(place) : mark_before(place);
-  }
-  if (gap.begin.empty() || gap.begin >= gap.end) gap = Gap();
-  return below || above;
-}
-
-// --- walks ---
-
-std::unique_ptr<ElementIterator> RankIndex::walk(Part part, std::string_view before) {
-  EngineKey begin;
-  EngineKey end;
-  std::string rest(before);
-  make_element_key(collection_, part, rest + state_.low, &begin);
-  make_element_key(collection_, part, rest + state_.high, &end);
-  if (!state_.high.empty()) return tx_.iterate(begin, end);
-  make_element_key(collection_, part, rest, &end);
-  return tx_.iterate(begin, prefix_end(end));
-}
+// --- records ---
 
 ElementIterator& RankIndex::members() {
-  if (!members_) members_ = walk(Part::kOrder, "");
+  if (members_) return *members_;
+  EngineKey begin;
+  EngineKey end;
+  make_element_key(collection_, Part::kOrder, state_.low, &begin);
+  make_element_key(collection_, Part::kOrder, state_.high, &end);
+  members_ = state_.high.empty() ? tx_.iterate(begin, prefix_end(end)) : tx_.iterate(begin, end);
   return *members_;
 }
 
-ElementIterator& RankIndex::nodes(size_t level) {
-  if (!nodes_[level]) {
-    char prefix = static_cast<char>(level);
-    nodes_[level] = walk(Part::kCounts, {&prefix, 1});
-  }
-  return *nodes_[level];
-}
-
-void RankIndex::forget_walks() {
-  members_.reset();
-  for (auto& walk : nodes_) walk.reset();
-}
-
-std::string_view RankIndex::place_of(const ElementIterator& it, bool node) const {
-  return it.key().substr(kPartPrefixSize + (node ? 1 : 0));
-}
-
-bool RankIndex::count_of(const ElementIterator& it, uint64_t* count) {
-  std::string_view value = it.value();
-  if (get_varint(&value, count) && value.empty()) return true;
-  damaged();
-  return false;
-}
-
-void RankIndex::make_node_key(size_t level, std::string_view place, EngineKey* out) const {
-  char* p = out->reset(kPartPrefixSize + 1 + place.size());
-  p[0] = kElementSpace;
-  encode_big64(p + 1, collection_);
-  p[9] = static_cast<char>(Part::kCounts);
-  p[kPartPrefixSize] = static_cast<char>(level);
-  if (!place.empty()) std::memcpy(p + kPartPrefixSize + 1, place.data(), place.size());
-}
-
-void RankIndex::put_node(size_t level, std::string_view place, uint64_t count) {
-  EngineKey key;
-  make_node_key(level, place, &key);
-  char value[kMaxVarintSize];
-  tx_.put_element(key, {value, static_cast<size_t>(encode_varint(value, count) - value)});
-}
-
-size_t RankIndex::height(std::string_view place) const {
-  uint64_t hash = checksum(place.substr(kScoreSize), state_.salt);
-  return static_cast<size_t>(std::countr_zero(hash)) / kBitsPerLevel;
+void RankIndex::make_node_key(uint32_t node, EngineKey* out) const {
+  char number[4];
+  encode_big32(number, node);
+  make_element_key(collection_, Part::kCounts, {number, sizeof number}, out);
 }
 
 void RankIndex::damaged() {
   tx_.fail(Status::corruption("keyspace: the counts of collection {} do not add up", collection_));
 }
 
-// --- changes ---
-
-RankIndex::Left RankIndex::left_of(size_t level, std::string_view place) {
-  EngineKey key;
-  make_node_key(level, place, &key);
-  ElementIterator& it = nodes(level);
-  it.seek_before(key);
-  if (!it.valid()) return {true, {}, state_.heads[level]};
-  Left left{false, std::string(place_of(it, true)), 0};
-  count_of(it, &left.count);
-  return left;
-}
-
-void RankIndex::put_left(size_t level, const Left& left, uint64_t add, uint64_t less) {
-  if (left.count + add < less) return damaged();
-  uint64_t count = left.count + add - less;
-  if (left.head) {
-    state_.heads[level] = count;
+bool RankIndex::read_node(uint32_t node, size_t level, RankNodeView* view) {
+  std::string_view bytes;
+  auto changed = nodes_.empty() ? nodes_.end() : nodes_.find(node);
+  if (changed != nodes_.end()) {
+    bytes = changed->second.bytes;
   } else {
-    put_node(level, left.place, count);
+    EngineKey key;
+    make_node_key(node, &key);
+    if (!tx_.get_element(key, &bytes)) bytes = {};
   }
+  if (view->read(bytes, level + 1 == state_.levels)) return true;
+  damaged();
+  return false;
 }
 
-uint64_t RankIndex::count_up_to_next(size_t level, std::string_view place) {
+RankIndex::NodeChange* RankIndex::change_node(uint32_t node, size_t level) {
+  auto [change, fresh] = nodes_.try_emplace(node);
+  if (!fresh) return &change->second;
+  std::string_view bytes;
   EngineKey key;
-  make_node_key(level, std::string(place) + '\0', &key);
-  ElementIterator& it = nodes(level);
-  it.seek(key);
-  std::string next = it.valid() ? std::string(place_of(it, true)) : std::string();
-  uint64_t total = 0;
-  if (level == 0) {
-    ElementIterator& walk = members();
-    make_element_key(collection_, Part::kOrder, place, &key);
-    for (walk.seek(key); walk.valid() && (next.empty() || place_of(walk, false) < next); walk.next()) ++total;
-    return total;
+  make_node_key(node, &key);
+  RankNodeView view;
+  if (tx_.get_element(key, &bytes) && view.read(bytes, level + 1 == state_.levels)) {
+    change->second.bytes.assign(bytes);
+    return &change->second;
   }
-  ElementIterator& below = nodes(level - 1);
-  make_node_key(level - 1, place, &key);
-  uint64_t count = 0;
-  for (below.seek(key); below.valid() && (next.empty() || place_of(below, true) < next); below.next()) {
-    if (!count_of(below, &count)) break;
-    total += count;
+  nodes_.erase(change);
+  damaged();
+  return nullptr;
+}
+
+bool RankIndex::take_apart(uint32_t node, size_t level, std::vector<RankChild>* children) {
+  RankNodeView view;
+  if (!read_node(node, level, &view)) return false;
+  *children = view.take_apart();
+  return true;
+}
+
+void RankIndex::put_node(uint32_t node, size_t level, const std::vector<RankChild>& children) {
+  nodes_[node].bytes = make_rank_node(children, level + 1 == state_.levels);
+}
+
+void RankIndex::save() {
+  EngineKey key;
+  for (const auto& [node, change] : nodes_) {
+    make_node_key(node, &key);
+    change.bytes.empty() ? tx_.remove_element(key) : tx_.put_element(key, change.bytes);
   }
-  return total;
+  nodes_.clear();
+}
+
+// --- what is noted, and taken into the nodes ---
+
+bool RankIndex::add_to_count(NodeChange* node, const RankNodeView& view, size_t child, int64_t change) {
+  int64_t count = static_cast<int64_t>(view.count(child)) + change;
+  if (count < 0 || (view.lowest() && count > static_cast<int64_t>(RankNodeView::kLeafMax))) {
+    damaged();
+    return false;
+  }
+  char* at = node->bytes.data() + view.count_offset(child);
+  if (view.lowest()) {
+    *at = static_cast<char>(count);
+  } else {
+    encode_fixed64(at, static_cast<uint64_t>(count));
+  }
+  return true;
+}
+
+bool RankIndex::apply_changes() {
+  size_t count = state_.changes.size(state_.levels);
+  bool done = count == 0 || apply_changes(0, 0, 0, count);
+  state_.changes.clear();
+  return done;
+}
+
+bool RankIndex::apply_changes(uint32_t node, size_t level, size_t begin, size_t end) {
+  NodeChange* change = change_node(node, level);
+  RankNodeView view;
+  if (change == nullptr || !view.read(change->bytes, level + 1 == state_.levels)) return false;
+  const RankChanges& changes = state_.changes;
+  for (size_t i = begin; i < end;) {
+    uint8_t child = changes.at(state_.levels, i).path[level];
+    size_t behind = i;
+    int64_t sum = 0;
+    for (; behind < end; ++behind) {
+      RankChanges::Entry entry = changes.at(state_.levels, behind);
+      if (entry.path[level] != child) break;
+      sum += entry.change;
+    }
+    bool here_already = view.lowest() && child == RankChanges::kInLowest;
+    if (!here_already) {
+      if (child >= view.children()) {
+        damaged();
+        return false;
+      }
+      if (!add_to_count(change, view, child, sum)) return false;
+      bool below_already = level + 2 == state_.levels && behind - i == 1 &&
+                           changes.at(state_.levels, i).path[level + 1] == RankChanges::kInLowest;
+      if (!view.lowest() && !below_already && !apply_changes(view.node(child), level + 1, i, behind))
+        return false;
+    }
+    i = behind;
+  }
+  return true;
+}
+
+bool RankIndex::apply_to_lowest(const Way& way) {
+  size_t levels = state_.levels;
+  uint8_t path[RankState::kLevelsMax];
+  std::memcpy(path, way.path, levels);
+  path[levels - 1] = 0;
+  RankChanges& changes = state_.changes;
+  size_t begin = changes.find(levels, path);
+  path[levels - 1] = RankChanges::kInLowest;
+  size_t end = changes.find(levels, path);
+  if (begin == end) return true;
+  NodeChange* change = change_node(way.nodes[levels - 1], levels - 1);
+  RankNodeView view;
+  if (change == nullptr || !view.read(change->bytes, true)) return false;
+  int64_t sum = changes.sum(levels, begin, end);
+  for (size_t i = begin; i < end; ++i) {
+    RankChanges::Entry entry = changes.at(levels, i);
+    uint8_t child = entry.path[levels - 1];
+    if (child >= view.children()) {
+      damaged();
+      return false;
+    }
+    if (!add_to_count(change, view, child, entry.change)) return false;
+  }
+  changes.erase(levels, begin, end);
+  if (levels > 1 && sum != 0) changes.add(levels, path, sum);
+  return true;
+}
+
+void RankIndex::note(const uint8_t* path, int64_t change) {
+  state_.changes.add(state_.levels, path, change);
+  if (!state_.changes.full(state_.levels)) return;
+  apply_changes();
+  if (nodes_.size() > kNodesKept) save();
+}
+
+// --- one member ---
+
+bool RankIndex::find_way(std::string_view place, Way* way, int64_t* before) {
+  RankNodeView view;
+  uint32_t node = 0;
+  for (size_t level = 0; level < state_.levels; ++level) {
+    if (!read_node(node, level, &view)) return false;
+    size_t child = view.find(place);
+    way->path[level] = static_cast<uint8_t>(child);
+    way->nodes[level] = node;
+    way->first &= child == 0;
+    way->last &= child + 1 == view.children();
+    if (before != nullptr) *before += static_cast<int64_t>(view.count_before(child));
+    if (view.lowest()) {
+      way->members = static_cast<int64_t>(view.count(child));
+    } else {
+      node = view.node(child);
+    }
+  }
+  const RankChanges& changes = state_.changes;
+  if (before != nullptr) *before += changes.sum(state_.levels, 0, changes.find(state_.levels, way->path));
+  way->members += changes.of(state_.levels, way->path);
+  if (way->members >= 0 && (before == nullptr || *before >= 0)) return true;
+  damaged();
+  return false;
+}
+
+bool RankIndex::find_begin(const Way& way, std::string* place) {
+  place->clear();
+  for (size_t level = state_.levels; level-- > 0;) {
+    if (way.path[level] == 0) continue;
+    RankNodeView view;
+    if (!read_node(way.nodes[level], level, &view)) return false;
+    view.get_from(way.path[level], place);
+    break;
+  }
+  return true;
 }
 
 void RankIndex::add(std::string_view place) {
-  size_t own = height(place);
-  for (size_t level = 0; level < state_.levels; ++level) {
-    Left left = left_of(level, place);
-    uint64_t taken = 0;
-    if (own > level) {
-      taken = count_up_to_next(level, place);
-      put_node(level, place, taken);
-    }
-    put_left(level, left, 1, taken);
+  Way way;
+  if (!find_way(place, &way)) return;
+  ++way.members;
+  note(way.path, 1);
+  if (way.first) state_.first = static_cast<uint64_t>(way.members);
+  if (way.members > kStretchMax) cut_stretch(way, place);
+}
+
+RankIndex::Stretch RankIndex::remove(std::string_view place) {
+  Way way;
+  if (!find_way(place, &way)) return {};
+  if (way.members == 0) {
+    damaged();
+    return {};
   }
+  --way.members;
+  note(way.path, -1);
+  if (way.first) state_.first = static_cast<uint64_t>(way.members);
+  if (way.members <= kStretchMin) join_stretch(way);
+  return {way.first, way.last};
 }
 
-RankIndex::Stretch RankIndex::remove(std::string_view begin, std::string_view end, uint64_t count) {
-  Stretch stretch;
-  size_t own = count == 1 ? height(begin) : state_.levels;
-  EngineKey key;
-  for (size_t level = 0; level < state_.levels; ++level) {
-    uint64_t joined = 0;
-    std::vector<std::string> gone;
-    if (own > level) {
-      ElementIterator& it = nodes(level);
-      make_node_key(level, begin, &key);
-      for (it.seek(key); it.valid() && place_of(it, true) < end; it.next()) {
-        uint64_t own_count = 0;
-        if (!count_of(it, &own_count)) return stretch;
-        joined += own_count;
-        gone.emplace_back(it.key());
-      }
-    }
-    Left left = left_of(level, begin);
-    if (level == 0) {
-      stretch.first = left.head;
-      ElementIterator& it = nodes(0);
-      if (it.valid()) it.next();
-      for (size_t i = 0; i < gone.size() && it.valid(); ++i) it.next();
-      stretch.last = !left.head && !it.valid();
-    }
-    put_left(level, left, joined, count);
-    if (gone.size() > kPointDeletesMax) {
-      tx_.remove_elements(gone.front(), gone.back() + '\0');
-    } else {
-      for (const std::string& node : gone) tx_.remove_element(node);
-    }
+void RankIndex::remove_first(std::string_view place) {
+  if (state_.first <= static_cast<uint64_t>(kStretchMin) + 1) {  // it may have to be joined to the next one
+    remove(place);
+    return;
   }
-  return stretch;
-}
-
-void RankIndex::build(uint64_t salt, uint64_t count,
-                      const std::function<bool(std::string_view* place)>& next) {
-  state_.salt = salt;
-  state_.heads.fill(0);
-  for (state_.levels = 1; needs_level(count);) ++state_.levels;
-  std::array<Left, RankState::kLevelsMax> current;
-  auto put = [&](size_t level) { put_left(level, current[level], 0, 0); };
-  std::string_view place;
-  while (next(&place)) {
-    size_t own = height(place);
-    for (size_t level = 0; level < state_.levels; ++level) {
-      if (own > level) {
-        put(level);
-        current[level] = {false, std::string(place), 0};
-      }
-      ++current[level].count;
-    }
-  }
-  for (size_t level = 0; level < state_.levels; ++level) put(level);
-}
-
-void RankIndex::build(uint64_t salt, uint64_t count) {
-  ElementIterator& walk = members();
-  walk.seek_to_first();
-  std::string at;  // the walk stands on it: next() moves it
-  build(salt, count, [&](std::string_view* place) {
-    if (!at.empty()) walk.next();
-    if (!walk.valid()) return false;
-    at.assign(place_of(walk, false));
-    *place = at;
-    return true;
-  });
-}
-
-bool RankIndex::needs_level(uint64_t count) const {
-  return state_.levels < RankState::kLevelsMax && count >> (kBitsPerLevel * state_.levels) > kTopNodes;
-}
-
-void RankIndex::grow(uint64_t count) {
-  while (state_.levels > 0 && needs_level(count)) {
-    std::vector<std::pair<std::string, uint64_t>> counts;
-    uint64_t head = state_.heads[state_.levels - 1];
-    ElementIterator& below = nodes(state_.levels - 1);
-    for (below.seek_to_first(); below.valid(); below.next()) {
-      uint64_t below_count = 0;
-      std::string_view place = place_of(below, true);
-      if (!count_of(below, &below_count)) return;
-      if (height(place) > state_.levels) counts.emplace_back(place, 0);
-      (counts.empty() ? head : counts.back().second) += below_count;
-    }
-    state_.heads[state_.levels] = head;
-    for (const auto& [place, total] : counts) put_node(state_.levels, place, total);
-    ++state_.levels;
-  }
+  --state_.first;
+  constexpr uint8_t kFirst[RankState::kLevelsMax] = {};
+  note(kFirst, -1);
 }
 
 // --- questions ---
 
-// Passes on each level the nodes that are not beyond; a node of one level is one of all levels below too.
-RankIndex::Position RankIndex::descend(
-    const std::function<bool(std::string_view place, uint64_t before)>& beyond) {
+RankIndex::Position RankIndex::find_place(std::string_view place) {
+  Way way;
   Position at;
-  EngineKey key;
-  for (size_t level = state_.levels; level-- > 0;) {
-    ElementIterator& it = nodes(level);
-    uint64_t here = state_.heads[level];
-    if (at.place.empty()) {
-      it.seek_to_first();
-    } else {
-      make_node_key(level, at.place, &key);
-      it.seek(key);
-      if (!it.valid() || place_of(it, true) != at.place || !count_of(it, &here)) {
-        damaged();
-        return at;
+  int64_t before = 0;
+  if (!find_way(place, &way, &before) || !find_begin(way, &at.place)) return at;
+  at.before = static_cast<uint64_t>(before);
+  return at;
+}
+
+RankIndex::Position RankIndex::find_rank(uint64_t rank) {
+  const RankChanges& changes = state_.changes;
+  Position at;
+  RankNodeView view;
+  uint32_t node = 0;
+  // What has changed in the node: of what is on the way to it all that is before, and behind, is left out.
+  size_t change = 0;
+  size_t end = changes.size(state_.levels);
+  for (size_t level = 0; level < state_.levels; ++level) {
+    if (!read_node(node, level, &view)) return at;
+    size_t child = 0;
+    for (;; ++child) {
+      auto members = static_cast<int64_t>(view.count(child));
+      size_t behind = change;
+      for (; behind < end; ++behind) {
+        RankChanges::Entry entry = changes.at(state_.levels, behind);
+        if (entry.path[level] != child) break;
+        members += entry.change;
       }
-      it.next();
+      if (child + 1 == view.children() || rank < at.before + static_cast<uint64_t>(members)) {
+        end = behind;
+        break;
+      }
+      at.before += static_cast<uint64_t>(members);
+      change = behind;
     }
-    for (; it.valid() && !beyond(place_of(it, true), at.before + here); it.next()) {
-      at.before += here;
-      at.place.assign(place_of(it, true));
-      if (!count_of(it, &here)) return at;
-    }
+    if (child > 0) view.get_from(child, &at.place);
+    if (!view.lowest()) node = view.node(child);
   }
   return at;
 }
 
-RankIndex::Position RankIndex::find_place(std::string_view place) {
-  return descend([place](std::string_view node, uint64_t) { return node > place; });
-}
+// --- check ---
 
-RankIndex::Position RankIndex::find_rank(uint64_t rank) {
-  return descend([rank](std::string_view, uint64_t before) { return before > rank; });
+bool RankIndex::check_node(uint32_t node, size_t level, std::string from, Way& way,
+                           std::vector<RankChild>* stretches, int64_t* members) {
+  std::vector<RankChild> children;
+  if (!take_apart(node, level, &children)) return false;
+  for (size_t i = 0; i < children.size(); ++i) {
+    if (i > 1 && children[i].from <= children[i - 1].from) return false;
+    way.path[level] = static_cast<uint8_t>(i);
+    if (i > 0) from = children[i].from;
+    auto count = static_cast<int64_t>(children[i].count);
+    if (level + 1 == state_.levels) {
+      count += state_.changes.of(state_.levels, way.path);
+      if (!stretches->empty() && from <= stretches->back().from) return false;
+      stretches->push_back({from, static_cast<uint64_t>(count), node});
+    } else {
+      for (size_t j = 0; j < state_.changes.size(state_.levels); ++j) {
+        RankChanges::Entry entry = state_.changes.at(state_.levels, j);
+        if (std::memcmp(entry.path, way.path, level + 1) == 0) count += entry.change;
+      }
+      int64_t below = 0;
+      if (!check_node(children[i].node, level + 1, from, way, stretches, &below) || below != count)
+        return false;
+    }
+    *members += count;
+  }
+  return true;
 }
 
 std::string RankIndex::check(uint64_t count) {
-  for (size_t level = 0; level < state_.levels; ++level) {
-    std::vector<std::pair<std::string, uint64_t>> expected;
-    uint64_t head = 0;
-    uint64_t total = 0;
-    ElementIterator& walk = members();
-    for (walk.seek_to_first(); walk.valid(); walk.next(), ++total) {
-      std::string_view place = place_of(walk, false);
-      if (height(place) > level) expected.emplace_back(place, 0);
-      ++(expected.empty() ? head : expected.back().second);
+  Way way;
+  std::vector<RankChild> stretches;
+  int64_t members_in_nodes = 0;
+  if (!check_node(0, 0, {}, way, &stretches, &members_in_nodes)) return "the nodes do not add up";
+  if (members_in_nodes != static_cast<int64_t>(count)) {
+    return fmt::format("{} members instead of {}", members_in_nodes, count);
+  }
+  if (state_.first != 0 && state_.first != stretches.front().count) return "the first stretch";
+  ElementIterator& walk = members();
+  walk.seek_to_first();
+  for (size_t i = 0; i < stretches.size(); ++i) {
+    uint64_t found = 0;
+    for (; walk.valid(); walk.next(), ++found) {
+      if (i + 1 < stretches.size() && walk.key().substr(kPartPrefixSize) >= stretches[i + 1].from) break;
     }
-    if (total != count) return fmt::format("{} members instead of {}", total, count);
-    if (head != state_.heads[level]) {
-      return fmt::format("level {}: head {} instead of {}", level, state_.heads[level], head);
+    if (found != stretches[i].count) {
+      return fmt::format("stretch {}: {} members instead of {}", i, found, stretches[i].count);
     }
-    size_t at = 0;
-    ElementIterator& it = nodes(level);
-    for (it.seek_to_first(); it.valid(); it.next(), ++at) {
-      uint64_t found = 0;
-      count_of(it, &found);
-      if (at == expected.size() || expected[at] != std::pair(std::string(place_of(it, true)), found)) {
-        return fmt::format("level {}: node {} counts {}", level, at, found);
-      }
-    }
-    if (at != expected.size())
-      return fmt::format("level {}: {} nodes instead of {}", level, at, expected.size());
   }
   return {};
 }

@@ -60,14 +60,10 @@ void SortedSet::add(std::string_view member, double score) {
   count_in(member);
   if (!grown() && score == 0) score = 0;  // Redis's listpacks know no -0
   if (is_inline() && add_inline(member, score)) return;
+  bool counted = index_.counted();
+  if (counted) index_.add(set_place(member, score));  // looks at what is there: sooner in front of the writes
   put_elements(member, score);
-  if (index_.counted()) {
-    make_place(score, member, &place_);
-    index_.add(place_);
-  } else if (record_.count > RankIndex::kCountedFrom) {
-    index_.build(record_.collection, record_.count);
-  }
-  index_.grow(record_.count);
+  if (!counted && record_.count > RankIndex::kCountedFrom) index_.build();
 }
 
 void SortedSet::fill(std::vector<ScoredMember>& members) {
@@ -103,10 +99,9 @@ void SortedSet::put_all(const std::vector<ScoredMember>& members) {
   for (const ScoredMember& one : members) put_elements(one.member, one.score);
   if (members.size() <= RankIndex::kCountedFrom) return;
   size_t at = 0;
-  index_.build(record_.collection, members.size(), [&](std::string_view* place) {
+  index_.build([&](std::string_view* place) {
     if (at == members.size()) return false;
-    make_place(members[at].score, members[at].member, &place_);
-    *place = place_;
+    *place = set_place(members[at].member, members[at].score);
     ++at;
     return true;
   });
@@ -126,11 +121,9 @@ void SortedSet::change(std::string_view member, double old_score, double score) 
     packed_.insert(packed_.insert(at, member), text_of(score, text));
     return;
   }
-  if (!planted(Plant::old_score_stays)) remove_elements(member, old_score);
+  if (!planted(Plant::old_score_stays)) remove_place(member, old_score);
+  if (index_.counted()) index_.add(set_place(member, score));
   put_elements(member, score);
-  if (!index_.counted()) return;
-  make_place(score, member, &place_);
-  index_.add(place_);
 }
 
 size_t SortedSet::inline_place(std::string_view member, double score) const {
@@ -170,31 +163,38 @@ void SortedSet::spread() {
   packed_.reset({});
 }
 
+std::string_view SortedSet::set_place(std::string_view member, double score) {
+  make_order_key(record_.collection, member, score, &order_key_);
+  return order_key_.view().substr(kPartPrefixSize);
+}
+
 void SortedSet::put_elements(std::string_view member, double score) {
   char text[kScoreSize];
   make_member_key(record_.collection, member, &element_key_);
   tx_.put_value(element_key_, text_of(score, text), ElementValue());
-  make_place(score, member, &place_);
-  make_element_key(record_.collection, Part::kOrder, place_, &element_key_);
-  tx_.put_element(element_key_, {kMinusZero, is_minus_zero(score) ? 1u : 0u});
-  if (state_.make_room(place_)) index_.forget_walks();
+  std::string_view place = set_place(member, score);
+  tx_.put_element(order_key_, {kMinusZero, is_minus_zero(score) ? 1u : 0u});
+  if (state_.make_room(place)) index_.forget_walk();
 }
 
 void SortedSet::remove_elements(std::string_view member, double score) {
+  remove_place(member, score);
   make_member_key(record_.collection, member, &element_key_);
   tx_.remove_element(element_key_);
-  make_place(score, member, &place_);
-  make_element_key(record_.collection, Part::kOrder, place_, &element_key_);
-  tx_.remove_element(element_key_);
+}
+
+void SortedSet::remove_place(std::string_view member, double score) {
+  std::string_view place = set_place(member, score);
   ++state_.removed;
-  if (!index_.counted() || planted(Plant::rank_uncounted)) return;
-  RankIndex::Stretch stretch = index_.remove(place_, place_ + '\0', 1);
+  RankIndex::Stretch stretch;
+  if (index_.counted() && !planted(Plant::rank_uncounted)) stretch = index_.remove(place);
+  tx_.remove_element(order_key_);
   if (!stretch.first && !stretch.last) return;
   // Was it the first, or the last? Looked for between the mark and its place: behind it may be a wide gap.
   ElementIterator& others = index_.members();
-  stretch.first ? others.seek_before(element_key_) : others.seek(element_key_);
+  stretch.first ? others.seek_before(order_key_) : others.seek(order_key_);
   if (others.state() != IterState::kEnd) return;
-  stretch.first ? state_.set_low(place_ + '\0') : state_.set_high(place_);
+  stretch.first ? state_.set_low(std::string(place) + '\0') : state_.set_high(place);
 }
 
 bool SortedSet::remove(std::string_view member) {
@@ -229,27 +229,28 @@ void SortedSet::remove_range(uint64_t rank, uint64_t count, std::vector<ScoredMe
     record_.count -= count;
     return;
   }
-  std::string begin;
-  std::string end;
-  make_place(removed->at(from).score, removed->at(from).member, &begin);
-  make_place(removed->back().score, removed->back().member, &end);
+  std::string begin(set_place(removed->at(from).member, removed->at(from).score));
+  std::string end(set_place(removed->back().member, removed->back().score));
   end.push_back('\0');
+  bool few = count <= kPointDeletesMax;
+  for (size_t i = from; i < removed->size() && few && index_.counted(); ++i) {
+    std::string_view place = set_place(removed->at(i).member, removed->at(i).score);
+    rank == 0 ? index_.remove_first(place) : void(index_.remove(place));
+  }
+  if (!few && index_.counted()) index_.remove_ranks(rank, count);
   for (size_t i = from; i < removed->size(); ++i) {
     const ScoredMember& one = removed->at(i);
     make_member_key(record_.collection, one.member, &element_key_);
     tx_.remove_element(element_key_);
-    if (count > kPointDeletesMax) continue;
-    make_place(one.score, one.member, &place_);
-    make_element_key(record_.collection, Part::kOrder, place_, &element_key_);
-    tx_.remove_element(element_key_);
+    if (!few) continue;
+    set_place(one.member, one.score);
+    tx_.remove_element(order_key_);
   }
-  if (count > kPointDeletesMax) {
-    EngineKey end_key;
+  if (!few) {
     make_element_key(record_.collection, Part::kOrder, begin, &element_key_);
-    make_element_key(record_.collection, Part::kOrder, end, &end_key);
-    tx_.remove_elements(element_key_, end_key);
+    make_element_key(record_.collection, Part::kOrder, end, &order_key_);
+    tx_.remove_elements(element_key_, order_key_);
   }
-  if (index_.counted()) index_.remove(begin, end, count);
   if (rank == 0) state_.set_low(end);
   if (rank + count == size()) state_.set_high(begin);
   state_.removed += count;
@@ -265,6 +266,7 @@ void SortedSet::save() {
   if (changed_ && !is_inline() && record_.count > 0) {
     if (worth_moving(state_.removed)) renew_id();
     if (!is_inline()) {
+      index_.save();
       state_bytes_.clear();
       state_.encode(&state_bytes_);
       record_.payload = state_bytes_;

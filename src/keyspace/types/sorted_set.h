@@ -1,12 +1,12 @@
 // sorted_set.h: Redis's sorted sets. Small ones stand in the record, each member with its score behind it, in
 // order. Large ones have two elements for each member: in the main part by the hash of its name, with the
 // score (there ZSCORE and ZSCAN look), and in the order part by its place, score and name (there ranges
-// walk). How many stand before a place is the rank index's matter, from 512 members on.
+// walk). How many stand before a place is the rank index's matter, from 64 members on.
 //
 // A *place* is where a member stands in the order: make_place(). Any bytes can be compared with places, so
 // ranges of scores and names are ranges of places: [begin, end).
 //
-// The state (rank_index.h) keeps marks between which all members stand, so that a queue's ends are found
+// The state (rank_state.h) keeps marks between which all members stand, so that a queue's ends are found
 // without walking among what has gone through it.
 #pragma once
 
@@ -100,7 +100,10 @@ class SortedSet final : public Members {
 
  private:
   void put_elements(std::string_view member, double score);
+  // Makes order_key_; the place in it.
+  std::string_view set_place(std::string_view member, double score);
   void remove_elements(std::string_view member, double score);
+  void remove_place(std::string_view member, double score);
   bool add_inline(std::string_view member, double score);
   // Where an inline member of this place is put.
   size_t inline_place(std::string_view member, double score) const;
@@ -113,7 +116,7 @@ class SortedSet final : public Members {
   const CollectionLimits& limits_;
   RankState state_;
   RankIndex index_{tx_, state_};
-  std::string place_;
+  EngineKey order_key_;
   std::string state_bytes_;
 };
 
