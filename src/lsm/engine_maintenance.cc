@@ -150,8 +150,12 @@ void Engine::Impl::maybe_finish_close() {
   if (manifest_.running() || (!manifest_.idle() && manifest_.error().ok())) return;
   log_finished_ = true;
   log_.finish([this](const Status& status) {
-    auto done = std::move(close_done_);
-    done(status);
+    auto report = [this, status] {
+      auto done = std::move(close_done_);
+      done(status);
+    };
+    if (!status.ok()) return report();
+    manifest_.finish(log_.last(), report);
   });
 }
 

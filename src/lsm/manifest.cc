@@ -1,5 +1,6 @@
 #include "lsm/manifest.h"
 
+#include "base/check.h"
 #include "base/coding.h"
 #include "base/plant.h"
 #include "lsm/manifest_record.h"
@@ -41,8 +42,9 @@ class ManifestReader {
       // The snapshot was synced before CURRENT named the file: it cannot be a torn one.
       if (!found && last_edit_ == kNone) return bad("the snapshot that a manifest begins with is damaged");
       Status status = found ? take(record) : tail();
-      if (!status || torn_) return status;
+      if (!status || torn_ || closed_) return status;
       offset_ = record.end;
+      if (snapshot_size_ == 0) snapshot_size_ = offset_;
     }
     return last_edit_ == kNone ? bad("the snapshot that a manifest begins with is missing") : Status();
   }
@@ -51,6 +53,8 @@ class ManifestReader {
   uint64_t last_edit() const { return last_edit_; }
   uint64_t edits() const { return edits_; }
   uint64_t valid_size() const { return offset_; }
+  uint64_t snapshot_size() const { return snapshot_size_; }
+  std::optional<Sequence> closed() const { return closed_; }
   bool torn() const { return torn_; }
 
  private:
@@ -65,6 +69,7 @@ class ManifestReader {
       bool fits = record.edit_number == last_edit_ && record.payload.empty();
       return fits ? Status() : bad("this watermark does not belong to the edit before it");
     }
+    if (record.kind == kClosingRecord) return take_closing(record);
     if (!first && record.edit_number != last_edit_ + 1) {
       return bad(fmt::format("edit {} where {} was expected", record.edit_number, last_edit_ + 1));
     }
@@ -74,6 +79,17 @@ class ManifestReader {
     if (!status) return Status(status.code(), fmt::format("{}: {}: {}", name_, offset_, status.message()));
     last_edit_ = record.edit_number;
     if (!first) ++edits_;
+    return {};
+  }
+
+  // Anything behind it is the next life's first edit, which was not finished.
+  Status take_closing(const ManifestRecord& record) {
+    Sequence last = 0;
+    if (record.edit_number != last_edit_ || !decode_closing(record.payload, &last)) {
+      return bad("this closing record does not belong to the edit before it");
+    }
+    if (record.end != bytes_.size()) return tail();
+    closed_ = last;
     return {};
   }
 
@@ -95,6 +111,8 @@ class ManifestReader {
   uint64_t offset_ = kManifestHeaderSize;
   uint64_t last_edit_ = kNone;
   uint64_t edits_ = 0;
+  uint64_t snapshot_size_ = 0;
+  std::optional<Sequence> closed_;
   bool torn_ = false;
   ManifestState* state_ = nullptr;
 };
@@ -204,7 +222,26 @@ Result<std::unique_ptr<ManifestWriter>> ManifestWriter::create(FileSystem& fs, c
   if (status) status = fs.sync_dir(dir);
   if (status) status = fs.replace_whole(dir, kCurrentName, encode_current({directory, name}));
   if (!status) return status;
-  writer->offset_ = bytes.size();
+  writer->offset_ = writer->snapshot_size_ = bytes.size();
+  return writer;
+}
+
+Result<std::unique_ptr<ManifestWriter>> ManifestWriter::go_on(FileSystem& fs, const std::string& dir,
+                                                              const ManifestInfo& info, uint64_t edit_number,
+                                                              const VersionEdit& edit,
+                                                              const ManifestLimits& limits) {
+  VARVE_CHECK(info.closed && !info.torn_tail);
+  auto file = fs.open_write(join_path(dir, manifest_file_name(info.number)));
+  if (!file) return file.status();
+  std::unique_ptr<ManifestWriter> writer(new ManifestWriter());
+  writer->file_ = file.take();
+  writer->identity_ = info.file;
+  writer->number_ = info.number;
+  writer->offset_ = info.size;
+  writer->snapshot_size_ = info.snapshot_size;
+  writer->limits_ = limits;
+  Status status = writer->append_edit(edit_number, edit);
+  if (!status) return status;
   return writer;
 }
 
@@ -219,20 +256,29 @@ Status ManifestWriter::append_record(uint32_t kind, uint64_t edit_number, std::s
   return status;
 }
 
-Status ManifestWriter::append(uint64_t edit_number, const VersionEdit& edit) {
-  if (!failed_) return failed_;
+Status ManifestWriter::append_edit(uint64_t edit_number, const VersionEdit& edit) {
   std::string payload;
   edit.encode(&payload);
   // Room for the watermark is a block.
   const uint64_t end = offset_ + kRecordHeaderSize + payload.size() + 2 * kManifestBlockSize;
   if (end > limits_.file) {
-    failed_ = Status::invalid_argument("{}: full: {} bytes, and an edit of {}", manifest_file_name(number_),
-                                       offset_, payload.size());
-    return failed_;
+    return Status::invalid_argument("{}: full: {} bytes, and an edit of {}", manifest_file_name(number_),
+                                    offset_, payload.size());
   }
-  failed_ = append_record(kEditRecord, edit_number, payload);
+  return append_record(kEditRecord, edit_number, payload);
+}
+
+Status ManifestWriter::append(uint64_t edit_number, const VersionEdit& edit) {
+  if (failed_) failed_ = append_edit(edit_number, edit);
   if (failed_) failed_ = append_record(kWatermarkRecord, edit_number, {});
   return failed_;
+}
+
+Status ManifestWriter::close(uint64_t last_edit, Sequence last) {
+  if (!failed_) return failed_;
+  Status status = append_record(kClosingRecord, last_edit, encode_closing(last));
+  failed_ = Status::aborted("{}: closed", manifest_file_name(number_));
+  return status;
 }
 
 Status read_manifest(FileSystem& fs, const std::string& dir, bool accept_loss, ManifestState* state,
@@ -285,6 +331,8 @@ Status read_manifest(FileSystem& fs, const std::string& dir, bool accept_loss, M
   if (!status) return status;
   info->last_edit = read->last_edit();
   info->size = read->valid_size();
+  info->snapshot_size = read->snapshot_size();
+  info->closed = read->closed();
   info->torn_tail = cut || read->torn();
   return {};
 }

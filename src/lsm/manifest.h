@@ -4,7 +4,7 @@
 //   header := magic:u64 "varveman"  format:u32  directory identity:128  file identity:128  number:u64
 //             application:length-prefixed  zeros  checksum:u64   (4 KiB in all)
 //   record := checksum:u64  header_check:u32  kind:u32  edit_number:u64  size:u64  payload  zeros to 4 KiB
-//             kind 1 edit, 2 snapshot, 3 watermark
+//             kind 1 edit, 2 snapshot, 3 watermark, 4 closing (payload: last sequence:u64)
 //
 // Every record starts on its own 4 KiB boundary, so that writing one never touches a block that holds durable
 // bytes. The checksum covers everything behind itself up to the end of the payload; header_check the rest of
@@ -15,6 +15,15 @@
 // follows and is synced as well before anything that depends on the edit is destroyed. So a bad record is a
 // torn tail only if it is the last thing in the file, nothing valid follows, and neither a watermark nor the
 // log's frames (`manifest_edit`) show that the edit had been durable; otherwise it is damage.
+//
+// A clean close ends the file with a closing record (edit_number = the last edit): the log was whole and
+// durable up to that sequence, and nothing was written behind it. So the next start searches no log for more.
+// It counts only as the very last thing in the file, and nothing is lost without it: the log is then searched
+// as after a kill. The next start goes on in the same file: its own edit is written over the closing record,
+// and is durable before anything else is written, so no later life can be taken for one that was closed. (So
+// that it is also no matter whether the closing record ever was durable.) This first edit of a life has no
+// watermark: should it be damaged, then the life's frames in the log tell of it (`manifest_edit`); a segment
+// that it gave up and that was used again tells by its identity.
 //
 //   CURRENT := "varve\n" format:decimal "\n" directory identity hex "\n" manifest name "\n" checksum hex "\n"
 //
@@ -28,6 +37,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/random.h"
@@ -42,7 +52,9 @@ struct ManifestInfo {
   Identity file;
   std::string application;
   uint64_t last_edit = 0;
-  uint64_t size = 0;  // bytes of valid records; what follows is torn
+  uint64_t size = 0;               // bytes of valid records but for a closing one; what follows is torn
+  uint64_t snapshot_size = 0;      // of them, those up to the end of the snapshot
+  std::optional<Sequence> closed;  // a clean close left the log ending there
   bool torn_tail = false;
   bool snapshot = false;  // it has a whole one, so accept_loss may cut behind it
 };
@@ -67,21 +79,35 @@ class ManifestWriter {
                                                         const std::string& application, uint64_t last_edit,
                                                         const ManifestState& state,
                                                         const ManifestLimits& limits = {});
+  // After a clean close (info.closed): goes on with the manifest that read_manifest told about. The edit
+  // takes the closing record's place and is durable on return. When it fails, a later start may find it or
+  // not.
+  static Result<std::unique_ptr<ManifestWriter>> go_on(FileSystem& fs, const std::string& dir,
+                                                       const ManifestInfo& info, uint64_t edit_number,
+                                                       const VersionEdit& edit,
+                                                       const ManifestLimits& limits = {});
   ~ManifestWriter();
   // Appends and syncs the edit, then the watermark, and syncs again. kInvalidArgument, and nothing is
   // written, when the file would grow past its limit: it must be rewritten. After a failure every later call
   // fails the same way (a failed sync is never retried).
   Status append(uint64_t edit_number, const VersionEdit& edit);
+  // Appends and syncs the closing record: the last call. The log must be durable up to `last`, and nothing be
+  // written to it any more.
+  Status close(uint64_t last_edit, Sequence last);
   uint64_t size() const { return offset_; }
+  // Of the part that a rewrite would write anew.
+  uint64_t snapshot_size() const { return snapshot_size_; }
   uint64_t number() const { return number_; }
 
  private:
   ManifestWriter() = default;
+  Status append_edit(uint64_t edit_number, const VersionEdit& edit);
   Status append_record(uint32_t kind, uint64_t edit_number, std::string_view payload);
   std::unique_ptr<WriteFile> file_;
   Identity identity_;
   uint64_t number_ = 0;
   uint64_t offset_ = 0;
+  uint64_t snapshot_size_ = 0;
   ManifestLimits limits_;
   Status failed_;
 };

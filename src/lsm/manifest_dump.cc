@@ -7,6 +7,7 @@ namespace {
 
 const char* kind_name(uint32_t kind) {
   if (kind == kEditRecord) return "edit";
+  if (kind == kClosingRecord) return "closed after edit";
   return kind == kSnapshotRecord ? "snapshot at edit" : "watermark of edit";
 }
 
@@ -29,7 +30,12 @@ Status dump_manifest(FileSystem& fs, const std::string& path,
   while (read_record(*bytes, offset, header.file, &record) && record.valid) {
     out(fmt::format("{}: {} {}", offset, kind_name(record.kind), record.edit_number));
     VersionEdit edit;
-    status = edit.decode(record.payload);
+    Sequence last = 0;
+    if (record.kind != kClosingRecord) {
+      status = edit.decode(record.payload);
+    } else if (decode_closing(record.payload, &last)) {
+      out(fmt::format("  the log ends at sequence {}", last));
+    }
     if (!status) out("  " + status.to_string());
     std::string text = edit.debug_string();
     for (size_t at = 0; at < text.size();) {

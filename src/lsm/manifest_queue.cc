@@ -22,7 +22,7 @@ ManifestQueue::ManifestQueue(const EngineOptions& options, Recovered* recovered,
       writer_(std::move(recovered->manifest)),
       state_(std::move(recovered->state)),
       durable_edit_(recovered->manifest_edit),
-      size_after_rewrite_(writer_->size()) {}
+      size_after_rewrite_(writer_->snapshot_size()) {}
 
 void ManifestQueue::submit(VersionEdit edit, std::function<void()> done) {
   queue_.push_back({std::move(edit), std::move(done)});
@@ -119,6 +119,21 @@ void ManifestQueue::stall(const Status& status) {
   broken_ = true;
   retry_at_us_ = now + kRetryUs;
   on_stalled_();
+}
+
+void ManifestQueue::finish(Sequence last, std::function<void()> done) {
+  if (broken_ || !idle()) return done();
+  running_ = true;
+  options_.executor->submit(
+      Lane::kManifest,
+      [writer = writer_, last_edit = durable_edit_, last]() -> Status {
+        return writer->close(last_edit, last);
+      },
+      [this, done = std::move(done)](const Status& status) {
+        running_ = false;
+        if (!status.ok()) log_verbose("manifest: {}; the next start will search the log", status.to_string());
+        done();
+      });
 }
 
 void ManifestQueue::tick() {

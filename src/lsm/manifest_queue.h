@@ -25,6 +25,8 @@ class ManifestQueue {
 
   // `done` runs once the edit is durable and in state().
   void submit(VersionEdit edit, std::function<void()> done);
+  // At a clean close, while idle: leaves the closing record (ManifestWriter::close), or goes without.
+  void finish(Sequence last, std::function<void()> done);
   // Every 100 ms: retries.
   void tick();
   const ManifestState& state() const { return state_; }

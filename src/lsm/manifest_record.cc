@@ -131,7 +131,7 @@ bool read_record(std::string_view manifest, uint64_t offset, const Identity& fil
   if (offset > manifest.size() || manifest.size() - offset < kRecordHeaderSize) return false;
   std::string_view rest = manifest.substr(static_cast<size_t>(offset));
   out->kind = decode_fixed32(rest.data() + 12);
-  if (out->kind < kEditRecord || out->kind > kWatermarkRecord) return false;
+  if (out->kind < kEditRecord || out->kind > kClosingRecord) return false;
   if (decode_fixed32(rest.data() + 8) != record_header_check(rest.data(), file, offset)) return false;
   out->edit_number = decode_fixed64(rest.data() + 16);
   const uint64_t size = decode_fixed64(rest.data() + 24);
@@ -146,6 +146,16 @@ bool read_record(std::string_view manifest, uint64_t offset, const Identity& fil
   out->valid = decode_fixed64(rest.data()) == record_checksum(rest, file, offset);
   if (out->valid) out->payload = rest.substr(kRecordHeaderSize);
   return true;
+}
+
+std::string encode_closing(Sequence last) {
+  std::string payload;
+  put_fixed64(&payload, last);
+  return payload;
+}
+
+bool decode_closing(std::string_view payload, Sequence* last) {
+  return get_fixed64(&payload, last) && payload.empty();
 }
 
 std::string encode_current(const CurrentFile& current) {

@@ -8,6 +8,7 @@
 
 #include "base/identity.h"
 #include "base/status.h"
+#include "lsm/key_format.h"
 
 namespace varve {
 
@@ -21,7 +22,7 @@ inline constexpr size_t kMaxApplicationSize = 1024;
 // Far above any rewrite limit: bounds what reading one allocates.
 inline constexpr uint64_t kMaxManifestSize = uint64_t{1} << 30;
 
-enum RecordKind : uint32_t { kEditRecord = 1, kSnapshotRecord = 2, kWatermarkRecord = 3 };
+enum RecordKind : uint32_t { kEditRecord = 1, kSnapshotRecord = 2, kWatermarkRecord = 3, kClosingRecord = 4 };
 
 struct ManifestHeader {
   Identity directory;
@@ -46,6 +47,10 @@ void append_record(std::string* out, uint32_t kind, uint64_t edit_number, std::s
                    const Identity& file, uint64_t offset);
 // False when no header of a record of this file stands at `offset` of its bytes.
 bool read_record(std::string_view manifest, uint64_t offset, const Identity& file, ManifestRecord* out);
+
+// A closing record's payload: the last sequence of the log.
+std::string encode_closing(Sequence last);
+bool decode_closing(std::string_view payload, Sequence* last);
 
 struct CurrentFile {
   Identity directory;

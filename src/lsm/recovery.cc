@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <unordered_set>
 
 #include "base/check.h"
@@ -13,6 +14,8 @@ namespace varve {
 namespace {
 
 constexpr size_t kReadySegments = 2;
+// Bytes of edits behind which a start writes a new manifest, unless its snapshot is larger: all are read.
+constexpr uint64_t kEditsToGoOnMax = 256 << 10;
 
 std::string parent_of(const std::string& path) {
   size_t end = path.find_last_not_of('/');
@@ -164,9 +167,10 @@ class Recovery {
   Status replay() {
     memtable_ = std::make_shared<MemTable>();
     loss_may_be_accepted_ = !options_.accept_loss;
-    auto replayed = replay_log(fs_, options_.dir, out_.state.log, out_.state.flushed_sequence,
-                               out_.state.durable_sequence, options_.accept_loss,
-                               [this](Sequence first, std::string_view ops) { return apply(first, ops); });
+    auto replayed = replay_log(
+        fs_, options_.dir, out_.state.log, out_.state.flushed_sequence, out_.state.durable_sequence,
+        options_.accept_loss, [this](Sequence first, std::string_view ops) { return apply(first, ops); },
+        info_.closed);
     if (!replayed) {
       const Status& status = replayed.status();
       return status.is_corruption() ? Status::corruption("{}{}", status.message(), torn_manifest()) : status;
@@ -179,8 +183,9 @@ class Recovery {
     loss_may_be_accepted_ = false;
     VARVE_TRY(flush_memtable());
     out_.last_sequence = std::max(replayed->last_sequence, out_.state.flushed_sequence);
-    out_.state.flushed_sequence = out_.last_sequence;
-    out_.state.durable_sequence = out_.last_sequence;
+    edit_.flushed_sequence = edit_.durable_sequence = out_.last_sequence;
+    // Accepted loss.
+    out_.state.durable_sequence = std::min(out_.state.durable_sequence, out_.last_sequence);
     out_.batches = replayed->batches;
     out_.log_bytes = replayed->bytes;
     out_.torn_tail = replayed->torn_tail;
@@ -227,14 +232,14 @@ class Recovery {
     VARVE_TRY(output.status);
     for (const TableRef& table : output.outputs) {
       VersionEdit::AddedTable added{{0, flushed_up_to_}, table->meta};
-      out_.state.tables[table->meta.number] = added;
+      edit_.added.push_back(std::move(added));
       out_.tables[table->meta.number] = table;
       created_.push_back(join_path(options_.dir, table_file_name(table->meta.number)));
       next_file_ = std::max(next_file_, table->meta.number + 1);
     }
-    for (const auto& [id, delta] : memtable_->counters()) out_.state.counters[id] += delta;
-    for (const auto& [id, delta] : output.count_corrections) out_.state.counters[id] += delta;
-    for (KeyRange& range : output.garbage) out_.state.garbage.insert(std::move(range));
+    for (const auto& [id, delta] : memtable_->counters()) edit_.counter_deltas[id] += delta;
+    for (const auto& [id, delta] : output.count_corrections) edit_.counter_deltas[id] += delta;
+    std::move(output.garbage.begin(), output.garbage.end(), std::back_inserter(edit_.garbage_added));
     memtable_ = std::make_shared<MemTable>();
     return Status();
   }
@@ -242,20 +247,26 @@ class Recovery {
   // Preparing a segment writes the whole of it, so those that the log had ready and never used are taken over
   // as they are: no frame in them can be taken for one of the new life, as there is none. If that is fewer
   // than there should be, the engine soon prepares more; reads need not wait for it.
-  Status ready_segments(std::vector<LogSegment>* old) {
-    while (unused_segments_ > 0 && out_.state.log.size() < kReadySegments) {
-      LogSegment segment = (*old)[old->size() - unused_segments_];
-      if (segment.size != options_.log_segment_size) break;
-      VARVE_TRY(use_segment(segment));
-      std::erase(*old, segment);
-      --unused_segments_;
+  Status ready_segments() {
+    const std::vector<LogSegment>& old = out_.state.log;
+    const size_t used = old.size() - unused_segments_;
+    size_t kept = 0;
+    for (; kept < std::min(unused_segments_, kReadySegments); ++kept) {
+      if (old[used + kept].size != options_.log_segment_size) break;
+      VARVE_TRY(use_segment(old[used + kept]));
     }
-    if (!out_.state.log.empty()) return Status();
-    while (out_.state.log.size() < kReadySegments) {
+    for (size_t i = 0; i < old.size(); ++i) {
+      if (i >= used && i < used + kept) continue;
+      edit_.log_removed.push_back(old[i].number);
+      if (old[i].size == options_.log_segment_size) out_.free_segments.push_back(old[i]);
+    }
+    if (kept > 0) return Status();
+    while (edit_.log_added.size() < kReadySegments) {
       LogSegment segment{next_file_++, random_.identity(), options_.log_segment_size};
       created_.push_back(join_path(options_.dir, log_file_name(segment.number)));
       VARVE_TRY(prepare_segment(fs_, options_.dir, segment, false));
       VARVE_TRY(use_segment(segment));
+      edit_.log_added.push_back(segment);
     }
     return Status();
   }
@@ -264,27 +275,32 @@ class Recovery {
     auto file = fs_.open_write_direct(join_path(options_.dir, log_file_name(segment.number)));
     if (!file) return file.status();
     out_.segment_files.push_back(file.take());
-    out_.state.log.push_back(segment);
     return Status();
   }
 
+  // Only behind a clean close: otherwise the last edit may be one whose sync failed, which is in memory
+  // alone.
+  bool may_go_on() const {
+    const uint64_t edits = info_.size - info_.snapshot_size;
+    return info_.closed && !out_.torn_tail && edits <= std::max(info_.snapshot_size, kEditsToGoOnMax);
+  }
+
   Status write_manifest() {
-    std::vector<LogSegment> old = std::move(out_.state.log);
-    out_.state.log.clear();
-    VARVE_TRY(ready_segments(&old));
-    uint64_t number = next_file_++;
+    VARVE_TRY(ready_segments());
+    const uint64_t number = may_go_on() ? info_.number : next_file_++;
     out_.state.next_file_number = next_file_ + kFileNumberHeadroom;
+    edit_.next_file_number = out_.state.next_file_number;
+    VARVE_TRY(out_.state.apply(edit_));
     out_.manifest_edit = info_.last_edit + 1;
     out_.directory = info_.directory;
-    // From here on CURRENT may name what was made.
+    // From here on the manifest may name what was made.
     created_.clear();
-    auto manifest = ManifestWriter::create(fs_, options_.dir, number, info_.directory, random_.identity(),
-                                           options_.application, out_.manifest_edit, out_.state);
+    auto manifest =
+        may_go_on() ? ManifestWriter::go_on(fs_, options_.dir, info_, out_.manifest_edit, edit_)
+                    : ManifestWriter::create(fs_, options_.dir, number, info_.directory, random_.identity(),
+                                             options_.application, out_.manifest_edit, out_.state);
     if (!manifest) return manifest.status();
     out_.manifest = manifest.take();
-    for (const LogSegment& segment : old) {
-      if (segment.size == options_.log_segment_size) out_.free_segments.push_back(segment);
-    }
     return Status();
   }
 
@@ -308,6 +324,7 @@ class Recovery {
   Random random_;
   Recovered out_;
   ManifestInfo info_;
+  VersionEdit edit_;  // what this start changes
   uint64_t next_file_ = 1;
   std::vector<std::string> created_;
   std::shared_ptr<MemTable> memtable_;

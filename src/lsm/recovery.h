@@ -1,7 +1,7 @@
 // recovery.h: opening a data directory: a blocking function of its input, on a worker. When it returns,
-// everything the log held is durable in tables, a fresh manifest names it, and new log segments are ready;
-// until its very last step (CURRENT switches to the new manifest) the old manifest and the old segments are
-// untouched, so a crash in here repeats it.
+// everything the log held is durable in tables, the manifest names it, and new log segments are ready. Until
+// its very last step the manifest and the segments are untouched, so a crash in here repeats it. This step is
+// the switch of CURRENT to a new manifest, or, after a clean close, an edit in the one that is there.
 #pragma once
 
 #include <map>

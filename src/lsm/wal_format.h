@@ -49,6 +49,10 @@
 // Before the first frame the next expected sequence is flushed + 1, and a frame that starts below it will do
 // as well.
 //
+// After a clean close (manifest.h) it is known where the log ends. Then, once everything up to there was read
+// or stands in tables, only the places are looked at where the first frame of an unused segment would be; if
+// there is none, the log ends. If there is one, the rule above holds.
+//
 // What the owner must keep to: the manifest edit that installs what was replayed also removes every segment
 // in which the replay met a frame (new frames go behind no old ones); a segment becomes removable once
 // flushed_sequence covers all its batches; flushed_sequence and durable_sequence never lie inside a batch,
@@ -58,6 +62,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -136,9 +141,10 @@ using ReplayFunction = std::function<Status(Sequence first_sequence, std::string
 // and the segments are what the manifest says. Memory: a window of about 1 MiB, a frame, and a batch in
 // parts. When it fails, batches may have been handed over already. `accept_loss`: the operator's explicit
 // switch; damage and unreadable places are then treated like a torn tail: nothing behind them is replayed.
+// `closed`: the log's last sequence, after a clean close.
 Result<LogReplay> replay_log(FileSystem& fs, const std::string& dir, const std::vector<LogSegment>& segments,
                              Sequence flushed_sequence, Sequence durable_sequence, bool accept_loss,
-                             const ReplayFunction& apply);
+                             const ReplayFunction& apply, std::optional<Sequence> closed = {});
 
 // For people: header, frames (sequence range, durable, flags, batch count) and, if `ops`, every operation,
 // one line each; ends with why it ended. Works without a manifest: the identity is taken from the header.

@@ -11,8 +11,12 @@ namespace {
 
 class Replayer {
  public:
-  Replayer(Sequence flushed, Sequence durable, const ReplayFunction& apply)
-      : flushed_(flushed), durable_(std::max(flushed, durable)), next_(flushed + 1), apply_(apply) {
+  Replayer(Sequence flushed, Sequence durable, std::optional<Sequence> closed, const ReplayFunction& apply)
+      : flushed_(flushed),
+        durable_(std::max({flushed, durable, closed.value_or(0)})),
+        closed_(closed),
+        next_(flushed + 1),
+        apply_(apply) {
     replay_.last_sequence = flushed;
   }
 
@@ -31,6 +35,10 @@ class Replayer {
   }
 
   Status run() {
+    if (closed_ == flushed_) {
+      auto ended = ends_closed(0);
+      if (!ended || *ended) return ended.status();
+    }
     while (index_ < segments_.size()) {
       bad_place_ = here();
       auto frame = segments_[index_]->probe(offset_);
@@ -47,6 +55,10 @@ class Replayer {
         if (!status) return status;
         offset_ += frame_footprint(frame->header.size);
         continue;
+      }
+      if (closed_ && next_ == *closed_ + 1 && !in_parts_) {
+        auto ended = ends_closed(index_ + 1);
+        if (!ended || *ended) return ended.status();
       }
       auto found = go_on();
       if (!found) return found.status();
@@ -159,6 +171,19 @@ class Replayer {
     return Status::corruption("{}: a frame whose checksum is right holds batches that make no sense", here());
   }
 
+  // Everything up to where the log was closed is at hand: do the segments from `i` on hold nothing newer?
+  Result<bool> ends_closed(size_t i) {
+    for (; i < segments_.size(); ++i) {
+      auto first = segments_[i]->probe_header(kLogBlockSize);
+      if (!first) return first.status();
+      if (first->state == FrameProbe::State::kNone) continue;
+      if (first->header.last_sequence > *closed_) return false;
+      learn(first->header);
+      used_ = i + 1;
+    }
+    return true;
+  }
+
   // No valid frame here: moves to the one that the log goes on with, if there is one. Otherwise behind_ is
   // the first frame of all behind this place.
   Result<bool> go_on() {
@@ -236,7 +261,8 @@ class Replayer {
 
   const Sequence flushed_;
   const Sequence durable_;  // as the manifest has it
-  Sequence next_;           // expected
+  const std::optional<Sequence> closed_;
+  Sequence next_;  // expected
   const ReplayFunction& apply_;
   LogReplay replay_;
   Sequence told_durable_ = 0;
@@ -260,7 +286,7 @@ class Replayer {
 
 Result<LogReplay> replay_log(FileSystem& fs, const std::string& dir, const std::vector<LogSegment>& segments,
                              Sequence flushed_sequence, Sequence durable_sequence, bool accept_loss,
-                             const ReplayFunction& apply) {
+                             const ReplayFunction& apply, std::optional<Sequence> closed) {
   Status refused;  // by apply, whose failures are not the log's
   const ReplayFunction guarded = [&](Sequence first, std::string_view ops) {
     refused = apply(first, ops);
@@ -269,7 +295,7 @@ Result<LogReplay> replay_log(FileSystem& fs, const std::string& dir, const std::
   auto acceptable = [&](const Status& status) {
     return accept_loss && refused.ok() && (status.is_corruption() || status.is_io_error());
   };
-  Replayer replayer(flushed_sequence, durable_sequence, guarded);
+  Replayer replayer(flushed_sequence, durable_sequence, closed, guarded);
   Status opened = replayer.open(fs, dir, segments);
   if (!opened && !acceptable(opened)) return opened;
   if (!opened) replayer.cut();

@@ -16,7 +16,7 @@ constexpr uint8_t kFramePlace = 3;
 constexpr size_t kFrameChecksumSize = 8;
 constexpr size_t kFrameCheckOffset = 52;
 // Large enough that reading is sequential, small enough that recovery's memory is not a matter.
-constexpr uint64_t kWindowSize = 1 << 20;
+constexpr uint64_t kWindowSizeMax = 1 << 20;
 
 bool plausible(const FrameHeader& header, const LogSegment& segment, uint64_t offset) {
   return header.size <= kMaxFramePayload && frame_footprint(header.size) <= segment.size - offset &&
@@ -115,7 +115,8 @@ Result<std::unique_ptr<SegmentReader>> SegmentReader::open_any(FileSystem& fs, c
 
 Result<std::string_view> SegmentReader::view(uint64_t offset, size_t n) {
   if (offset < window_offset_ || offset + n > window_offset_ + window_.size()) {
-    uint64_t size = std::min(std::max<uint64_t>(n, kWindowSize), segment_.size - offset);
+    uint64_t size = std::min(std::max<uint64_t>(n, window_size_), segment_.size - offset);
+    window_size_ = std::min(window_size_ * 4, kWindowSizeMax);
     window_.clear();
     Status status = file_->read_at(offset, static_cast<size_t>(size), &window_);
     if (!status) {
@@ -127,7 +128,7 @@ Result<std::string_view> SegmentReader::view(uint64_t offset, size_t n) {
   return window_.view().substr(static_cast<size_t>(offset - window_offset_), n);
 }
 
-Result<FrameProbe> SegmentReader::probe(uint64_t offset) {
+Result<FrameProbe> SegmentReader::probe_header(uint64_t offset) {
   FrameProbe found;
   if (offset + kLogBlockSize > segment_.size) return found;
   auto bytes = view(offset, kFrameHeaderSize);
@@ -144,12 +145,21 @@ Result<FrameProbe> SegmentReader::probe(uint64_t offset) {
   header.durable_sequence = decode_fixed64(bytes->data() + 32);
   header.manifest_edit = decode_fixed64(bytes->data() + 40);
   header.flags = decode_fixed32(bytes->data() + 48);
-  if (!plausible(header, segment_, offset)) return found;
-  bytes = view(offset, kFrameHeaderSize + header.size);
+  if (plausible(header, segment_, offset)) found.state = FrameProbe::State::kHeaderOnly;
+  return found;
+}
+
+Result<FrameProbe> SegmentReader::probe(uint64_t offset) {
+  auto probed = probe_header(offset);
+  if (!probed || probed->state == FrameProbe::State::kNone) return probed;
+  FrameProbe found = *probed;
+  auto bytes = view(offset, kFrameHeaderSize + found.header.size);
   if (!bytes) return bytes.status();
   bool whole = decode_fixed64(bytes->data()) == frame_checksum(*bytes, segment_, offset);
-  found.state = whole ? FrameProbe::State::kValid : FrameProbe::State::kHeaderOnly;
-  if (whole) found.payload = bytes->substr(kFrameHeaderSize);
+  if (whole) {
+    found.state = FrameProbe::State::kValid;
+    found.payload = bytes->substr(kFrameHeaderSize);
+  }
   return found;
 }
 

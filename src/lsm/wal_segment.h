@@ -53,6 +53,8 @@ class SegmentReader {
 
   // Is there a frame at `offset` (a multiple of kLogBlockSize)? Fails only when the file cannot be read.
   Result<FrameProbe> probe(uint64_t offset);
+  // As probe(), but never kValid: only the header is looked at.
+  Result<FrameProbe> probe_header(uint64_t offset);
   // Looks for the next frame of this life, valid or with a valid header, at *offset or behind it. Moves
   // *offset to it, or to the segment's end.
   Result<FrameProbe> find(uint64_t* offset);
@@ -65,7 +67,8 @@ class SegmentReader {
 
  private:
   SegmentReader(std::unique_ptr<ReadFile> file, const LogSegment& segment)
-      : file_(std::move(file)), segment_(segment) {}
+      : file_(std::move(file)), segment_(segment), window_size_(kFirstWindowSize) {}
+  static constexpr uint64_t kFirstWindowSize = 16 << 10;
   // [offset, offset + n) of the file, which must lie in the segment.
   Result<std::string_view> view(uint64_t offset, size_t n);
 
@@ -73,6 +76,7 @@ class SegmentReader {
   LogSegment segment_;
   Buffer window_;
   uint64_t window_offset_ = 0;
+  uint64_t window_size_;  // of the next one: grows, as often only headers are asked for
 };
 
 // The batches of a payload whose checksum is good.

@@ -128,6 +128,48 @@ TEST_CASE("engine: log segments that were never used are taken over by the next 
   }
 }
 
+// Goal: that the log was closed cleanly is forgotten with the first thing the next start does, wherever this
+// start is cut short, and whether it has something to replay or not.
+TEST_CASE("engine: a clean close is over with the next start") {
+  for (bool flushed : {false, true}) {
+    for (uint64_t cut_at = 0; cut_at <= 12; ++cut_at) {
+      INFO("flushed " << flushed << ", cut at " << cut_at);
+      EngineWorld world(cut_at + 1);
+      world.options().sync = SyncMode::kAlways;
+      world.options().log_segment_size = 64 * 4096;
+      world.options().log_max_bytes = 16 * world.options().log_segment_size;
+      world.options().memtable_size = 1 << 20;
+      auto live = [&] {
+        for (int i = 0; i < 20; ++i) {
+          world.commit_random();
+          world.engine().end_of_turn();
+          world.executor().run_completions();
+        }
+        if (flushed) world.engine().flush([](const Status&) {});
+        REQUIRE(world.settle());
+      };
+      REQUIRE(world.open().ok());
+      live();
+      REQUIRE(world.close().ok());
+      if (cut_at > 0) {
+        world.files().add_fault({.kind = Fault::Kind::kCrash, .changes_only = true, .nth = cut_at});
+        Status opened = world.open();
+        if (opened.ok()) {
+          world.kill(CrashPolicy{});
+        } else {
+          world.files().crash(CrashPolicy{}, cut_at);
+        }
+        world.files().clear_faults();
+      }
+      REQUIRE(world.open().ok());
+      live();
+      world.kill(CrashPolicy{});
+      REQUIRE(world.open().ok());
+      for (const std::string& error : world.errors) FAIL_CHECK(error);
+    }
+  }
+}
+
 TEST_CASE("engine: a full disk refuses writes, keeps reading, and resumes by itself") {
   uint64_t refused = 0;
   for (uint64_t seed = 1; seed <= 25; ++seed) {

@@ -56,7 +56,7 @@ std::string with_records(std::string manifest, std::string_view pieces) {
   uint64_t edit = 0;
   while (pieces.size() >= 4) {
     size_t n = static_cast<uint8_t>(pieces[0]) + 256 * static_cast<uint8_t>(pieces[1]);
-    auto kind = static_cast<uint32_t>(static_cast<uint8_t>(pieces[2]) % 4);
+    auto kind = static_cast<uint32_t>(static_cast<uint8_t>(pieces[2]) % 5);
     edit += static_cast<uint8_t>(pieces[3]) % 3;
     pieces.remove_prefix(4);
     n = std::min(n, pieces.size());
@@ -148,7 +148,7 @@ void mutate(std::string* input, Random* random) {
     case 0: {
       std::string payload;
       make_edit(random).encode(&payload);
-      append_piece(input, static_cast<uint32_t>(random->below(4)), random->below(3), payload);
+      append_piece(input, static_cast<uint32_t>(random->below(5)), random->below(3), payload);
       break;
     }
     case 1:  // a number in an edit

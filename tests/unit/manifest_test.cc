@@ -2,6 +2,8 @@
 // apart.
 #include <doctest/doctest.h>
 
+#include <set>
+
 #include "base/checksum.h"
 #include "base/coding.h"
 #include "lsm/manifest.h"
@@ -47,8 +49,31 @@ std::string read(CrashFs& fs, bool accept_loss = false) {
   ManifestInfo info;
   Status status = read_manifest(fs, kDir, accept_loss, &state, &info);
   if (!status) return status.to_string();
-  return fmt::format("manifest {} of \"{}\", edit {}, flushed {}{}", info.number, info.application,
-                     info.last_edit, state.flushed_sequence, info.torn_tail ? ", torn" : "");
+  return fmt::format("manifest {} of \"{}\", edit {}, flushed {}{}{}", info.number, info.application,
+                     info.last_edit, state.flushed_sequence, info.torn_tail ? ", torn" : "",
+                     info.closed ? fmt::format(", closed at {}", *info.closed) : "");
+}
+
+// A manifest with one edit, closed when the log ended at sequence 7.
+void create_closed(CrashFs& fs) {
+  auto writer = create(fs);
+  REQUIRE(writer->append(1, flushed(5)).ok());
+  REQUIRE(writer->close(1, 7).ok());
+}
+
+// Larger than the closing record that it is written over.
+VersionEdit large_edit() {
+  VersionEdit edit = flushed(7);
+  edit.garbage_added = {{std::string(2000, 'a'), std::string(9000, 'b'), false}};
+  return edit;
+}
+
+Result<std::unique_ptr<ManifestWriter>> go_on(CrashFs& fs, const VersionEdit& edit) {
+  ManifestState state;
+  ManifestInfo info;
+  VARVE_TRY(read_manifest(fs, kDir, false, &state, &info));
+  REQUIRE(info.closed);
+  return ManifestWriter::go_on(fs, kDir, info, info.last_edit + 1, edit);
 }
 
 }  // namespace
@@ -88,6 +113,85 @@ TEST_CASE("manifest: a failed sync is never retried") {
   CHECK(fs->calls(Call::kSync) == 3);  // manifest, CURRENT, and the one that failed
   fs->crash(CrashPolicy::drop_all(), 1);
   CHECK(read(*fs) == "manifest 1 of \"test\", edit 0, flushed 0");
+}
+
+TEST_CASE("manifest: a clean close leaves a record, over which the next start writes its edit") {
+  auto fs = new_fs();
+  create_closed(*fs);
+  fs->crash(CrashPolicy::drop_all(), 1);
+  CHECK(read(*fs) == "manifest 1 of \"test\", edit 1, flushed 5, closed at 7");
+  auto writer = go_on(*fs, large_edit());
+  REQUIRE(writer.ok());
+  CHECK((*writer)->snapshot_size() == kManifestHeaderSize + kManifestBlockSize);
+  fs->crash(CrashPolicy::drop_all(), 1);
+  CHECK(read(*fs) == "manifest 1 of \"test\", edit 2, flushed 7");
+  fs = new_fs();
+  create_closed(*fs);
+  writer = go_on(*fs, flushed(8));
+  REQUIRE(writer.ok());
+  REQUIRE((*writer)->append(3, flushed(9)).ok());
+  REQUIRE((*writer)->close(3, 9).ok());
+  CHECK_FALSE((*writer)->append(4, flushed(10)).ok());
+  CHECK(read(*fs) == "manifest 1 of \"test\", edit 3, flushed 9, closed at 9");
+
+  std::string lines;
+  Status status = dump_manifest(*fs, "/db/MANIFEST-00000001",
+                                [&](std::string_view line) { lines.append(line).append("\n"); });
+  REQUIRE(status.ok());
+  CHECK(
+      lines.ends_with("16384: edit 2\n  flushed 8\n20480: edit 3\n  flushed 9\n24576: watermark of edit 3\n"
+                      "28672: closed after edit 3\n  the log ends at sequence 9\n32768: end\n"));
+}
+
+TEST_CASE("manifest: going on is cut short at any call: the close holds, or its record is gone") {
+  auto fs = new_fs();
+  create_closed(*fs);
+  const uint64_t before = fs->changes();
+  REQUIRE(go_on(*fs, large_edit()).ok());
+  const uint64_t steps = fs->changes() - before;
+  std::set<std::string> found;
+  for (uint64_t step = 1; step <= steps; ++step) {
+    for (uint64_t seed = 1; seed <= 60; ++seed) {
+      auto files = new_fs();
+      create_closed(*files);
+      files->add_fault({.kind = Fault::Kind::kCrash, .changes_only = true, .nth = step});
+      CHECK_FALSE(go_on(*files, large_edit()).ok());
+      files->crash(CrashPolicy(), seed);
+      found.insert(read(*files));
+    }
+  }
+  CHECK(found == std::set<std::string>{"manifest 1 of \"test\", edit 1, flushed 5, closed at 7",
+                                       "manifest 1 of \"test\", edit 1, flushed 5, torn",
+                                       "manifest 1 of \"test\", edit 2, flushed 7"});
+}
+
+// The page cache shows the record to the next start, but the disk never had it.
+TEST_CASE("manifest: a closing record whose sync failed harms nothing") {
+  auto fs = new_fs();
+  auto writer = create(*fs);
+  REQUIRE(writer->append(1, flushed(5)).ok());
+  fs->add_fault({.kind = Fault::Kind::kIoError, .call = Call::kSync});
+  CHECK(writer->close(1, 7).is_io_error());
+  fs->kill_process();
+  if (read(*fs).ends_with("closed at 7")) REQUIRE(go_on(*fs, flushed(8)).ok());
+  std::string known = read(*fs);
+  fs->crash(CrashPolicy::drop_all(), 1);
+  CHECK(read(*fs) == known);
+}
+
+TEST_CASE("manifest: a damaged closing record is none") {
+  auto fs = new_fs();
+  create_closed(*fs);
+  const std::string path = "/db/MANIFEST-00000001";
+  const uint64_t at = fs->contents(path).size() - kManifestBlockSize;
+  for (uint64_t bit = at * 8; bit < (at + kRecordHeaderSize + 8) * 8; ++bit) {
+    fs->flip_bit(path, bit);
+    CHECK(read(*fs) == "manifest 1 of \"test\", edit 1, flushed 5, torn");
+    fs->flip_bit(path, bit);
+  }
+  // What stands behind it, an edit would have been written over.
+  fs->put(path, fs->contents(path) + std::string(kManifestBlockSize, '\0'));
+  CHECK(read(*fs) == "manifest 1 of \"test\", edit 1, flushed 5, torn");
 }
 
 TEST_CASE("manifest: rewritten as a snapshot; the old one rules until CURRENT is switched") {
