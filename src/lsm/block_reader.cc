@@ -296,12 +296,14 @@ void BlockIterator::open(std::string_view bytes) {
 
 void BlockIterator::close() {
   block_ = BlockView();
+  passed_.clear();
   malformed_ = false;
   end();
 }
 
 void BlockIterator::fail() {
   malformed_ = true;
+  passed_.clear();
   state_ = IterState::kError;
 }
 
@@ -333,6 +335,8 @@ bool BlockIterator::load(const char* p, std::string_view prefix) {
   }
   tag_ = entry.decode_tag();
   value_ = entry.value_view();
+  // A version of the same key would share all of it.
+  begins_key_ = entry.shared > 0 && entry.unshared > 0;
   at_ = p;
   after_ = entry.next();
   state_ = IterState::kValid;
@@ -342,6 +346,7 @@ bool BlockIterator::load(const char* p, std::string_view prefix) {
 void BlockIterator::seek_to_first() {
   if (malformed_) return fail();
   if (block_.restart_count == 0) return end();
+  passed_.clear();
   load(block_.base, {});
 }
 
@@ -357,6 +362,7 @@ void BlockIterator::seek(std::string_view target) {
   BlockSearch result = search_block(block_, target, &position);
   if (result == BlockSearch::kMalformed) return fail();
   if (result == BlockSearch::kEnd) return end();
+  passed_.clear();
   exact_ = position.exact;
   load(position.at, target);
 }
@@ -372,12 +378,24 @@ void BlockIterator::seek_before(std::string_view target) {
 void BlockIterator::next() {
   VARVE_DCHECK(valid());
   if (after_ >= block_.end()) return end();
+  passed_.clear();
   load(after_, key_);
 }
 
 void BlockIterator::prev() {
   VARVE_DCHECK(valid());
   if (at_ == block_.base) return end();
+  if (!passed_.empty()) {
+    const Passed& entry = passed_.back();
+    after_ = at_;
+    at_ = entry.at;
+    key_ = std::string_view(passed_keys_).substr(entry.key_at, entry.key_size);
+    value_ = entry.value;
+    tag_ = entry.tag;
+    begins_key_ = entry.begins_key;
+    passed_.pop_back();
+    return;
+  }
   const char* stop = at_;
   const char* start = nullptr;
   if (!restart_before(stop, &start)) return fail();
@@ -402,11 +420,20 @@ bool BlockIterator::restart_before(const char* p, const char** start) const {
 // Makes the entry that ends at `stop` current.
 void BlockIterator::walk_until(const char* restart, const char* stop) {
   if (restart >= stop) return fail();
+  passed_.clear();
+  passed_keys_.clear();
   if (!load(restart, {})) return;
   while (after_ < stop) {
+    note_passed();
     if (!load(after_, key_)) return;
   }
   if (after_ != stop) fail();
+}
+
+void BlockIterator::note_passed() {
+  passed_.push_back({at_, value_, tag_, static_cast<uint32_t>(passed_keys_.size()),
+                     static_cast<uint32_t>(key_.size()), begins_key_});
+  passed_keys_.append(key_);
 }
 
 }  // namespace varve

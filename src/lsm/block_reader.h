@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/coding.h"
 #include "lsm/block.h"
@@ -98,13 +99,24 @@ class BlockIterator final : public RecordIterator {
   void seek_before(std::string_view key) override;
   void next() override;
   void prev() override;
+  bool begins_key() const override { return begins_key_; }
   Status status() const override;
   // Did the last seek() land on the very key?
   bool exact() const { return exact_; }
 
  private:
+  // An entry that lies before the current one in its restart interval, for going back.
+  struct Passed {
+    const char* at;
+    std::string_view value;
+    Tag tag;
+    uint32_t key_at;  // in passed_keys_
+    uint32_t key_size;
+    bool begins_key;
+  };
   bool load(const char* p, std::string_view prefix);
   void walk_until(const char* restart, const char* stop);
+  void note_passed();
   bool restart_before(const char* p, const char** start) const;
   void fail();
   void end();
@@ -114,7 +126,12 @@ class BlockIterator final : public RecordIterator {
   bool exact_ = false;
   const char* at_ = nullptr;
   const char* after_ = nullptr;
+  bool begins_key_ = false;
   std::string buffer_;  // holds the key unless the entry has it whole
+  // Those that the last walk_until() passed and prev() has not come back to: without them each prev() would
+  // walk there again from the restart point.
+  std::vector<Passed> passed_;
+  std::string passed_keys_;
 };
 
 }  // namespace varve

@@ -34,6 +34,9 @@ class RecordIterator {
   virtual void seek_before(std::string_view key) = 0;
   virtual void next() = 0;  // needs valid()
   virtual void prev() = 0;  // needs valid()
+  // Needs valid(). True: the record before this one, if there is one, has another key. False: that is not
+  // known without going there.
+  virtual bool begins_key() const { return false; }
 
   // Valid until the iterator moves.
   std::string_view key() const { return key_; }

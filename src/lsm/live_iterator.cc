@@ -114,6 +114,7 @@ class UnhiddenRecords final : public RecordIterator {
     records_->prev();
     settle(false);
   }
+  bool begins_key() const override { return records_->begins_key(); }
   Status status() const override {
     if (state_ != IterState::kError) return Status();
     Status status = records_->status();
@@ -274,7 +275,7 @@ class MergedLiveIterator final : public LiveIterator {
   void next() override {
     VARVE_DCHECK(valid());
     if (backward_) {
-      // The merge stands before this key.
+      // The merge stands before this key, or on its newest version.
       merged_->seek(key_);
     }
     skip_key();
@@ -282,13 +283,17 @@ class MergedLiveIterator final : public LiveIterator {
   }
   void prev() override {
     VARVE_DCHECK(valid());
-    if (!backward_) merged_->seek_before(std::string(key_));
+    if (!backward_) {
+      merged_->seek_before(std::string(key_));
+    } else if (standing_) {
+      merged_->prev();
+    }
     find_backward();
   }
   IterState state() const override { return state_; }
   std::string_view key() const override { return key_; }
   std::string_view value() const override {
-    return backward_ ? std::string_view(value_copy_) : merged_->value();
+    return backward_ && !standing_ ? std::string_view(value_copy_) : merged_->value();
   }
 
  private:
@@ -324,9 +329,11 @@ class MergedLiveIterator final : public LiveIterator {
     state_ = merged_->state();
   }
 
-  // Backwards the versions of a key come oldest first: the last visible one seen is the newest.
+  // Backwards the versions of a key come oldest first: the last visible one seen is the newest. To know that
+  // it was the last the merge must go on to the next key, and the value be copied, unless it can tell.
   void find_backward() {
     backward_ = true;
+    standing_ = false;
     while (merged_->valid()) {
       if (merged_->key() < begin_) {
         state_ = IterState::kEnd;
@@ -336,6 +343,13 @@ class MergedLiveIterator final : public LiveIterator {
       bool found = false;
       Tag newest;
       while (merged_->valid() && merged_->key() == key_) {
+        if (merged_->tag().kind() == Kind::kPut && merged_->tag().sequence() <= view_.at &&
+            merged_->begins_key()) {
+          view_.note_seen(merged_->tag().sequence());
+          standing_ = true;
+          state_ = IterState::kValid;
+          return;
+        }
         if (merged_->tag().sequence() <= view_.at) {
           found = true;
           newest = merged_->tag();
@@ -361,6 +375,7 @@ class MergedLiveIterator final : public LiveIterator {
   LiveView view_;
   std::unique_ptr<RecordIterator> merged_;
   bool backward_ = false;
+  bool standing_ = false;  // backward_, and the merge stands on what is shown
   IterState state_ = IterState::kEnd;
   std::string key_;
   std::string value_copy_;

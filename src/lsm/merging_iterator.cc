@@ -53,6 +53,14 @@ class MergingIterator final : public RecordIterator {
     heap_.front().child->prev();
     top_moved();
   }
+  // Backwards the record before this one is the child's own, or on top of one of the heap's two branches.
+  bool begins_key() const override {
+    if (forward_ || !heap_.front().child->begins_key()) return false;
+    for (size_t i = 1; i < std::min<size_t>(heap_.size(), 3); ++i) {
+      if (heap_[i].child->key() == key_) return false;
+    }
+    return true;
+  }
 
  private:
   struct Item {

@@ -225,6 +225,7 @@ class RunIterator final : public RecordIterator {
     settle_backward();
   }
 
+  bool begins_key() const override { return table_->begins_key(); }
   Status status() const override { return table_ ? table_->status() : Status(); }
 
  private:

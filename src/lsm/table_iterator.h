@@ -19,6 +19,7 @@ class TableIterator final : public RecordIterator {
   void seek_before(std::string_view key) override;
   void next() override;
   void prev() override;
+  bool begins_key() const override { return data_.it.begins_key(); }
   Status status() const override { return status_; }
 
   // Holds what value() points to.

@@ -103,6 +103,46 @@ TEST_CASE("block script") {
   });
 }
 
+TEST_CASE("a block is walked to and fro, and what is said of the record before is so") {
+  Random random(5);
+  BlockBuilder builder(4, true);
+  std::vector<std::pair<std::string, Sequence>> records;
+  for (int i = 0; i < 100; ++i) {
+    std::string key = fmt::format("key:{:04}", i * 3);
+    for (Sequence sequence = 1 + random.below(3); sequence > 0; --sequence) {
+      builder.add(key, Tag::make(sequence, Kind::kPut), fmt::format("{}={}", key, sequence), hash_key(key));
+      records.emplace_back(key, sequence);
+    }
+  }
+  Exact exact(builder.finish());
+  BlockIterator it(exact.view());
+  size_t told = 0, at = records.size() - 1;
+  it.seek_to_last();
+  for (int step = 0; step < 20'000; ++step) {
+    REQUIRE(it.valid());
+    REQUIRE(it.key() == records[at].first);
+    REQUIRE(it.tag().sequence() == records[at].second);
+    REQUIRE(it.value() == fmt::format("{}={}", records[at].first, records[at].second));
+    if (it.begins_key()) {
+      ++told;
+      REQUIRE(records[at - 1].first != records[at].first);
+    }
+    if (random.one_in(50)) {
+      size_t to = random.below(records.size());
+      at = 0;
+      while (records[at].first != records[to].first) ++at;
+      it.seek(records[at].first);
+    } else if (at > 0 && (at + 1 == records.size() || !random.one_in(5))) {
+      it.prev();
+      --at;
+    } else {
+      it.next();
+      ++at;
+    }
+  }
+  CHECK(told > 3'000);
+}
+
 TEST_CASE("damaged blocks never lead outside, and check_entries lets only readable ones pass") {
   uint64_t seed = test::test_seed(77);
   INFO("run again with VARVE_SEED=" << seed);
