@@ -19,7 +19,7 @@ struct MemTable::Core {
   uint64_t entries = 0;
   Sequence last_range_delete = 0;
 
-  MemTableEntry* find(std::string_view key, uint64_t hash) const;
+  MemTableEntry* find(std::string_view key, uint64_t hash);
   MemTableEntry* new_entry(Tag tag, std::string_view key, std::string_view value, uint64_t hash);
   // Makes value the entry's; its old one is lost unless something else points at it.
   void set_value(MemTableEntry* entry, std::string_view value, bool keep_old);
@@ -35,7 +35,7 @@ void copy(char* to, std::string_view from) {
 
 class MemTableIterator final : public RecordIterator {
  public:
-  explicit MemTableIterator(const MemTableTree& tree) : tree_(tree) {}
+  explicit MemTableIterator(MemTableTree& tree) : tree_(tree) {}
 
   void seek_to_first() override { start(tree_.first(), false); }
   void seek_to_last() override { start(tree_.last(), true); }
@@ -121,7 +121,7 @@ class MemTableIterator final : public RecordIterator {
     state_ = IterState::kValid;
   }
 
-  const MemTableTree& tree_;
+  MemTableTree& tree_;
   MemTableTree::Position at_;
   std::vector<const MemTableVersion*> older_;  // of the entry at at_, newest first
   size_t version_ = 0;                         // 0: the entry's own; i: older_[i - 1]
@@ -132,7 +132,7 @@ class MemTableIterator final : public RecordIterator {
 
 }  // namespace
 
-MemTableEntry* MemTable::Core::find(std::string_view key, uint64_t hash) const {
+MemTableEntry* MemTable::Core::find(std::string_view key, uint64_t hash) {
   MemTableIndex::Found found = index.find(key, hash);
   return found.ask_tree ? tree.find(key) : found.entry;
 }
@@ -230,6 +230,11 @@ bool MemTable::amend(std::string_view key, uint64_t key_hash, Sequence sequence,
   if (offset > value.size() || bytes.size() > value.size() - offset) return false;
   copy(const_cast<char*>(value.data()) + offset, bytes);  // the entry's own bytes, in the arena
   return true;
+}
+
+void MemTable::freeze() {
+  core_->tree.place_waiting();
+  frozen_ = true;
 }
 
 bool MemTable::range_deleted_since(std::string_view key, Sequence sequence) const {

@@ -66,7 +66,7 @@ class MemTable {
   std::unique_ptr<RecordIterator> new_iterator() const;
 
   // No adds after this.
-  void freeze() { frozen_ = true; }
+  void freeze();
   bool frozen() const { return frozen_; }
 
   size_t memory_used() const;    // bytes of arena, tree and hash index, wasted bytes included

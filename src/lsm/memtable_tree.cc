@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
+#include "base/check.h"
 #include "base/coding.h"
 
 namespace varve {
@@ -194,8 +196,69 @@ Node* MemTableTree::split(Node* node, int slot) {
 }
 
 void MemTableTree::insert(MemTableEntry* entry) {
+  if (insert_beside_latest(entry)) return;
+  waiting_[waiting_count_++] = entry;
+  if (waiting_count_ == kWaiting) place_waiting();
+}
+
+// Stands the entry between the latest one and its neighbour? Mostly numbers tell, so that nothing but the
+// leaf is looked at, and at its end the next one's first entry.
+bool MemTableTree::insert_beside_latest(MemTableEntry* entry) {
+  Node* leaf = latest_;
+  if (leaf == nullptr || leaf->count == kNodeSlots) return false;
   std::string_view key = entry->key();
+  std::string_view shared = shared_bytes(*leaf);
+  if (key.size() < shared.size() || std::memcmp(key.data(), shared.data(), shared.size()) != 0) return false;
+  uint64_t number = key_number(key, leaf->skip);
+  auto before = [&](int slot) {
+    return leaf->number[slot] == number ? leaf->entry[slot]->key() < key : leaf->number[slot] < number;
+  };
+  int slot = leaf->last_insert;
+  if (!before(slot)) {
+    if (slot == 0 || !before(slot - 1)) return false;
+  } else if (++slot < leaf->count) {
+    if (before(slot)) return false;
+  } else if (leaf->right != nullptr && leaf->right->entry[0]->key() <= key) {
+    return false;
+  }
+  put_into(leaf, slot, entry, nullptr);
+  return true;
+}
+
+void MemTableTree::place_waiting() {
+  if (waiting_count_ == 0) return;
+  int count = std::exchange(waiting_count_, 0);
   if (root_ == nullptr) root_ = first_leaf_ = last_leaf_ = new_node(0);
+  Node* leaf[kWaiting];
+  std::fill_n(leaf, count, root_);
+  for (uint32_t level = root_->level; level > 0; --level) {
+    for (int i = 0; i < count; ++i) {
+      leaf[i] = child_at(*leaf[i], child_index(*leaf[i], waiting_[i]->key()));
+      prefetch_node(leaf[i]);
+    }
+  }
+  bool split = false;  // then a way down that was found before may lead elsewhere
+  for (int i = 0; i < count; ++i) {
+    if (!split && leaf[i]->count < kNodeSlots) {
+      insert_into_leaf(leaf[i], waiting_[i]);
+    } else {
+      insert_from_root(waiting_[i]);
+      split = true;
+    }
+  }
+}
+
+// The leaf has room.
+void MemTableTree::insert_into_leaf(Node* leaf, MemTableEntry* entry) {
+  Found found = search(*leaf, entry->key());
+  VARVE_DCHECK(!found.exact);
+  put_into(leaf, found.slot, entry, nullptr);
+  latest_ = leaf;
+  if (grow_is_due(*leaf, found.tied)) grow_skip(leaf);
+}
+
+void MemTableTree::insert_from_root(MemTableEntry* entry) {
+  std::string_view key = entry->key();
   Node* path[kMaxHeight];
   int height = 0;
   Node* node = root_;
@@ -204,24 +267,21 @@ void MemTableTree::insert(MemTableEntry* entry) {
     node = child_at(*node, child_index(*node, key));
     prefetch_node(node);
   }
+  if (node->count < kNodeSlots) return insert_into_leaf(node, entry);
   Found found = search(*node, key);
   VARVE_DCHECK(!found.exact);
-  if (node->count < kNodeSlots) {
-    put_into(node, found.slot, entry, nullptr);
-    if (grow_is_due(*node, found.tied)) grow_skip(node);
-    return;
-  }
   // Keys that come in order leave full leaves behind; others split in the middle.
   bool appending = found.slot == kNodeSlots && node->last_insert == kNodeSlots - 1;
   Node* right = nullptr;
   if (appending) {
     right = split(node, kNodeSlots);
     put_into(right, 0, entry, nullptr);
+    latest_ = right;
   } else {
     right = split(node, kNodeSlots / 2);
     bool goes_right = found.slot > kNodeSlots / 2;
-    Node* half = goes_right ? right : node;
-    put_into(half, found.slot - (goes_right ? kNodeSlots / 2 : 0), entry, nullptr);
+    latest_ = goes_right ? right : node;
+    put_into(latest_, found.slot - (goes_right ? kNodeSlots / 2 : 0), entry, nullptr);
   }
   insert_into_parent(path, height, node, right);
 }
@@ -253,20 +313,23 @@ void MemTableTree::insert_into_parent(Node** path, int height, Node* left, Node*
   root_ = root;
 }
 
-MemTableEntry* MemTableTree::find(std::string_view key) const {
+MemTableEntry* MemTableTree::find(std::string_view key) {
   Position at = lower_bound(key);
   return at.leaf != nullptr && at.entry()->key() == key ? at.entry() : nullptr;
 }
 
-MemTableTree::Position MemTableTree::first() const {
+MemTableTree::Position MemTableTree::first() {
+  place_waiting();
   return {first_leaf_, 0};
 }
 
-MemTableTree::Position MemTableTree::last() const {
+MemTableTree::Position MemTableTree::last() {
+  place_waiting();
   return {last_leaf_, last_leaf_ == nullptr ? 0 : last_leaf_->count - 1};
 }
 
-MemTableTree::Position MemTableTree::lower_bound(std::string_view key) const {
+MemTableTree::Position MemTableTree::lower_bound(std::string_view key) {
+  place_waiting();
   if (root_ == nullptr) return {};
   const Node* node = root_;
   while (node->level > 0) {

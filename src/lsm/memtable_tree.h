@@ -10,6 +10,10 @@
 // numbers are met: recomputing the numbers touches every entry of the node.
 //
 // Keys are unique and never leave. Separators are the entries that were first in the right node at a split.
+//
+// A new entry next to the latest one (the ends of a list, elements that come in order) goes in beside it
+// without a search. Others wait until some are there: their ways down are gone side by side, so that the
+// memory which they touch is loaded for all at once. Whatever looks at the order places them first.
 #pragma once
 
 #include <cstdint>
@@ -46,13 +50,15 @@ class MemTableTree {
     MemTableEntry* entry() const { return leaf->entry[slot]; }
   };
 
-  // The key must not be there yet.
+  // The key must not be there yet. The entry may be placed later.
   void insert(MemTableEntry* entry);
-  MemTableEntry* find(std::string_view key) const;
-  Position first() const;
-  Position last() const;
+  // Places all entries. Needed before readers of other threads come: the calls below do it, too.
+  void place_waiting();
+  MemTableEntry* find(std::string_view key);
+  Position first();
+  Position last();
   // First entry with a key >= key.
-  Position lower_bound(std::string_view key) const;
+  Position lower_bound(std::string_view key);
   // nullptr leaf when there is none.
   static Position next(Position at);
   static Position previous(Position at);
@@ -66,7 +72,11 @@ class MemTableTree {
 
  private:
   static constexpr int kMaxHeight = 16;
+  static constexpr int kWaiting = 16;
 
+  bool insert_beside_latest(MemTableEntry* entry);
+  void insert_into_leaf(Node* leaf, MemTableEntry* entry);
+  void insert_from_root(MemTableEntry* entry);
   Node* new_node(uint32_t level);
   Node* split(Node* node, int slot);
   void insert_into_parent(Node** path, int height, Node* left, Node* right);
@@ -75,6 +85,9 @@ class MemTableTree {
   Node* root_ = nullptr;
   Node* first_leaf_ = nullptr;
   Node* last_leaf_ = nullptr;
+  Node* latest_ = nullptr;  // the leaf of the latest insert
+  MemTableEntry* waiting_[kWaiting];
+  int waiting_count_ = 0;
 };
 
 }  // namespace varve

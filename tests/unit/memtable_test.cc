@@ -3,10 +3,13 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "base/checksum.h"
+#include "base/random.h"
 
 namespace varve {
 namespace {
@@ -150,6 +153,43 @@ TEST_CASE("the iterator goes both ways and turns anywhere") {
   CHECK(!it->valid());
   it->seek_to_last();
   CHECK(describe(*it) == "d#2 put 2");
+}
+
+// Keys that come beside the one before, at both ends of several runs, and keys from anywhere; some records
+// are still waiting for their place when someone looks.
+TEST_CASE("the order is that of the keys, in whatever order they come") {
+  Random random(7);
+  for (uint64_t looks_one_in : {uint64_t{1} << 40, uint64_t{1000}, uint64_t{3}}) {
+    MemTable table;
+    std::set<std::string> keys;
+    Sequence sequence = 0;
+    auto look = [&] {
+      std::vector<std::string> there;
+      auto it = table.new_iterator();
+      for (it->seek_to_first(); it->valid(); it->next()) there.emplace_back(it->key());
+      REQUIRE(std::equal(there.begin(), there.end(), keys.begin(), keys.end()));
+    };
+    uint64_t head[4] = {1 << 20, 1 << 20, 1 << 20, 1 << 20}, tail[4] = {1 << 20, 1 << 20, 1 << 20, 1 << 20};
+    for (int round = 0; round < 300; ++round) {
+      uint64_t what = random.below(12), run = random.below(4);
+      for (uint64_t i = random.below(100); i > 0; --i) {
+        std::string key;
+        if (what < 8)
+          key = fmt::format("run{}{:08}", run, what < 4 ? --head[run] : tail[run]++);
+        else if (what < 10)
+          key = fmt::format("a long way that all keys from anywhere share {}", random.next());
+        else
+          key = std::string(random.below(20), static_cast<char>(random.below(3)));
+        table.add(++sequence, Kind::kPut, false, key, "v", 0);
+        keys.insert(key);
+        if (keys.size() < 500 && random.one_in(looks_one_in)) look();
+      }
+      if (random.one_in(looks_one_in)) look();
+    }
+    table.freeze();
+    CHECK(table.entry_count() == keys.size());
+    look();
+  }
 }
 
 TEST_CASE("an empty memtable has no records") {
