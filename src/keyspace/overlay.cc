@@ -19,8 +19,8 @@ void Overlay::write_change() {
   changing_ = false;
   std::string value(change_.was);
   value.replace(change_.offset, change_.bytes.size(), change_.bytes);
-  batch_.put(change_.key, value);
-  batch_.put(change_.record_key, change_.record);
+  put(change_.key, value);
+  put(change_.record_key, change_.record);
 }
 
 size_t Overlay::byte_size() const {
@@ -31,7 +31,7 @@ size_t Overlay::byte_size() const {
 
 Overlay::Answer Overlay::find(std::string_view key, std::string_view* value) {
   if (changing_) write_change();
-  if (batch_.count() == 0) return Answer::kUntouched;
+  if ((noted_ & sort_of(key)) == 0) return Answer::kUntouched;
   if (batch_.count() <= kWalkedOperations) return find_from_front(key, value);
   bring_index_up_to_date();
   auto found = index_.find(key);
@@ -108,6 +108,7 @@ bool Overlay::deleted_around(std::string_view key, std::string_view* begin, std:
 
 void Overlay::clear() {
   changing_ = false;
+  noted_ = 0;
   batch_.clear();
   index_.clear();
   ranges_.clear();

@@ -2,6 +2,7 @@
 // small batch is searched from its front, a larger one through an index in key order that is brought up to
 // date when it is asked. Range deletes of the batch hide what stands before them in the batch and everything
 // in the engine.
+// Most keys that are asked for are not in it, which a word of 64 bits mostly tells.
 //
 // A small change inside a large value stands beside the batch for as long as the command writes and asks
 // nothing more, which is mostly to its end: the engine can often make it in place (Engine::amend). Else it
@@ -14,6 +15,7 @@
 #include <string_view>
 
 #include "base/check.h"
+#include "base/coding.h"
 #include "varve/write_batch.h"
 
 namespace varve {
@@ -24,14 +26,17 @@ class Overlay {
 
   void put(std::string_view key, std::string_view value, bool blind = false) {
     if (changing_) write_change();
+    note(key);
     batch_.put(key, value, blind);
   }
   void remove(std::string_view key) {
     if (changing_) write_change();
+    note(key);
     batch_.remove(key);
   }
   void remove_range(std::string_view begin, std::string_view end) {
     if (changing_) write_change();
+    noted_ = ~uint64_t{0};
     batch_.remove_range(begin, end);
   }
   void add_count(uint32_t id, int64_t delta) {
@@ -57,6 +62,7 @@ class Overlay {
   // The change has been made in place: only its record is left to be put.
   void change_made() {
     changing_ = false;
+    note(change_.record_key);
     batch_.put(change_.record_key, change_.record);
   }
   // Makes it the puts that it stands for.
@@ -86,12 +92,21 @@ class Overlay {
   size_t memory_used() const { return batch_.bytes().capacity() + (index_.size() + ranges_.size()) * 128; }
 
  private:
+  // Which of 64 sorts a key is, by its end, where the keys of a command differ.
+  static uint64_t sort_of(std::string_view key) {
+    constexpr uint64_t kScatter = 0x9e3779b97f4a7c15;
+    uint64_t end = key.size();
+    if (key.size() >= 8) end ^= decode_fixed64(key.data() + key.size() - 8);
+    return uint64_t{1} << (end * kScatter >> 58);
+  }
+  void note(std::string_view key) { noted_ |= sort_of(key); }
   Answer find_from_front(std::string_view key, std::string_view* value) const;
   void bring_index_up_to_date();
   void index_range_delete(std::string_view begin, std::string_view end);
   BatchReader::Op op_at(size_t offset) const;
 
   WriteBatch batch_;
+  uint64_t noted_ = 0;  // sorts of the keys that the batch puts or deletes: of others it knows nothing
   // Where a key's last put or delete starts in the batch's bytes. A delete inside a deleted range has none.
   std::map<std::string, size_t, std::less<>> index_;
   std::map<std::string, std::string, std::less<>> ranges_;  // deleted: disjoint, begin -> end
