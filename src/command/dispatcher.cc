@@ -8,12 +8,10 @@
 #include <optional>
 
 #include "base/check.h"
-#include "base/checksum.h"
 #include "base/log.h"
 #include "base/plant.h"
 #include "command/dispatcher_impl.h"
 #include "command/errors.h"
-#include "resp/peek.h"
 
 namespace varve {
 namespace {
@@ -22,33 +20,8 @@ constexpr int kExpirySliceHints = 50;  // some 0.2 ms: nobody waits longer for t
 constexpr int64_t kExpiryFetchMs = 1;
 constexpr uint64_t kProbedStringMax = 64 * 1024;
 constexpr size_t kProbedMembers = 16;
-constexpr size_t kPrefetchedKeyMax = 100;  // no more than a key that lies on the stack
 
 constexpr size_t kManyArguments = 4;
-constexpr int kPrefetchedOwn = 64;  // of one command's keys: as many as stay in the first cache
-
-// Collects keys that are read or written soon, and has what they touch in memory loaded.
-class PrefetchedKeys {
- public:
-  explicit PrefetchedKeys(const Engine& engine) : engine_(engine) {}
-
-  bool full() const { return count_ == Engine::kPrefetched; }
-  void add(DatabaseId database, std::string_view key) {
-    if (key.size() > kPrefetchedKeyMax) return;
-    make_metadata_key(database, key, &metadata_);
-    hashes_[count_++] = hash_key(metadata_);
-  }
-  void load() {
-    engine_.prefetch(hashes_, count_);
-    count_ = 0;
-  }
-
- private:
-  const Engine& engine_;
-  EngineKey metadata_;
-  uint64_t hashes_[Engine::kPrefetched];
-  size_t count_ = 0;
-};
 
 // What the engine is asked to admit: the arguments become records with their keys, tags and hints, about 40
 // bytes beside the two arguments of a pair. A batch that turns out larger is asked for again.
@@ -409,44 +382,6 @@ void Dispatcher::Impl::end_reply(ClientState& client, Invocation& invocation, Ou
   }
   client.skip_this_reply = client.reply_mode == ReplyMode::kSkipNext;
   if (client.reply_mode == ReplyMode::kSkipNext) client.reply_mode = ReplyMode::kOn;
-}
-
-size_t Dispatcher::Impl::prefetch(const ClientState& client, std::string_view input) const {
-  if (!worth_prefetching()) return kPrefetched;
-  PrefetchedKeys keys(*services_.engine);
-  DatabaseId database = keyspace_.database(client.db);
-  size_t count = 0;
-  for (std::string_view key; count < kPrefetched && peek_request(&input, &key); ++count)
-    keys.add(database, key);
-  keys.load();
-  return std::max<size_t>(count, 1);
-}
-
-void Dispatcher::Impl::prefetch_first(const FirstRequest* requests, size_t count) const {
-  if (!worth_prefetching()) return;
-  PrefetchedKeys keys(*services_.engine);
-  for (size_t i = 0; i < count; ++i) {
-    std::string_view input = requests[i].input;
-    std::string_view key;
-    if (peek_request(&input, &key)) keys.add(keyspace_.database(requests[i].client->db), key);
-  }
-  keys.load();
-}
-
-// For a command of many keys that stand in a row.
-void Dispatcher::Impl::prefetch_own(const Command& command, const ClientState& client,
-                                    const std::vector<std::string_view>& args) const {
-  if (command.keys.size() != 1) return;
-  const KeySpec& spec = command.keys[0];
-  if (spec.first == 0 || spec.last >= 0 || spec.counted || !worth_prefetching()) return;
-  PrefetchedKeys keys(*services_.engine);
-  DatabaseId database = keyspace_.database(client.db);
-  size_t end = std::min(args.size(), static_cast<size_t>(spec.first + spec.step * kPrefetchedOwn));
-  for (size_t i = static_cast<size_t>(spec.first); i < end; i += static_cast<size_t>(spec.step)) {
-    if (keys.full()) keys.load();
-    keys.add(database, args[i]);
-  }
-  keys.load();
 }
 
 size_t Dispatcher::Impl::probe(const ClientState& client, const std::vector<std::string_view>& args,

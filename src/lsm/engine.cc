@@ -175,6 +175,12 @@ void Engine::release_values() {
 bool Engine::worth_prefetching() const {
   return impl_->active_->memory_used() + impl_->rows_.memory_used() > kPrefetchFrom;
 }
+bool Engine::peek(std::string_view key, std::string_view* value) const {
+  MemTable::Hit hit;
+  if (!impl_->active_->find(key, kMaxSequence, &hit) || hit.tag.kind() != Kind::kPut) return false;
+  *value = hit.value;
+  return true;
+}
 void Engine::prefetch(const uint64_t* key_hashes, size_t count) const {
   uint64_t unknown[kPrefetched];
   count = impl_->active_->prefetch(key_hashes, count, unknown);

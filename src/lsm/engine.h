@@ -218,6 +218,9 @@ class Engine {
   // in memory than the processor's own caches hold.
   static constexpr size_t kPrefetched = 16;
   bool worth_prefetching() const;
+  // What the active memtable has put under a key, for hints alone: deleted ranges are not asked. Valid until
+  // the next commit.
+  bool peek(std::string_view key, std::string_view* value) const;
   void prefetch(const uint64_t* key_hashes, size_t count) const;
   // Nobody holds a ReadValue any more: memory that waits for that may go. end_of_turn() says so too.
   void release_values();

@@ -24,18 +24,18 @@ bool read_number(std::string_view input, size_t* at, char mark, size_t* number) 
 
 }  // namespace
 
-bool peek_request(std::string_view* input, std::string_view* key) {
+bool peek_request(std::string_view* input, PeekedRequest* request) {
   size_t at = 0;
   size_t arguments = 0;
   if (!read_number(*input, &at, '*', &arguments) || arguments > kArguments) return false;
-  std::string_view second;
+  std::string_view first[3];
   for (size_t i = 0; i < arguments; ++i) {
     size_t size = 0;
     if (!read_number(*input, &at, '$', &size) || input->size() - at < size + 2) return false;
-    if (i == 1) second = input->substr(at, size);
+    if (i < 3) first[i] = {input->data() + at, size};
     at += size + 2;
   }
-  *key = second;
+  *request = {first[0], first[1], first[2]};
   input->remove_prefix(at);
   return true;
 }

@@ -42,13 +42,18 @@ TEST_CASE("peek_request agrees with the parser, wherever the input is cut") {
       cut.shrink_to_fit();
       std::string_view peeked = cut;
       std::string_view parsed = cut;
-      std::string_view key;
+      PeekedRequest request;
       Parser parser;
-      while (peek_request(&peeked, &key)) {
+      while (peek_request(&peeked, &request)) {
         REQUIRE(parser.parse(parsed, {}) == ParseResult::kCommand);
         parsed.remove_prefix(parser.consumed());
         REQUIRE(peeked.size() == parsed.size());
-        REQUIRE(key == (parser.args().size() > 1 ? parser.args()[1] : std::string_view()));
+        auto argument = [&](size_t i) {
+          return parser.args().size() > i ? parser.args()[i] : std::string_view();
+        };
+        REQUIRE(request.name == argument(0));
+        REQUIRE(request.key == argument(1));
+        REQUIRE(request.member == argument(2));
         ++seen;
       }
       REQUIRE(parser.parse(parsed, {}) == ParseResult::kNeedMore);
@@ -66,18 +71,19 @@ TEST_CASE("peek_request steps past no more than is there, whatever it is shown")
       text[random.below(text.size())] = kBytes[random.below(kBytes.size())];
     }
     std::string_view input = text;
-    std::string_view key;
-    while (peek_request(&input, &key)) {
+    PeekedRequest request;
+    while (peek_request(&input, &request)) {
       REQUIRE(input.data() + input.size() == text.data() + text.size());
-      REQUIRE((key.empty() || (key.data() > text.data() && key.data() + key.size() < input.data())));
+      for (std::string_view part : {request.name, request.key, request.member})
+        REQUIRE((part.empty() || (part.data() > text.data() && part.data() + part.size() < input.data())));
     }
   }
   for (std::string_view text :
        {"", "*", "$", "*1", "*1\r\n", "*1\r\n$", "GET a\r\n", "*-1\r\n", "*65\r\n$1\r\na\r\n",
         "*1\r\n$999999999\r\n", "*1\r\n$9999999999999999999\r\na\r\n", "*2\r\n$1\r\na\r\n:1\r\n"}) {
     std::string_view input = text;
-    std::string_view key;
-    CHECK_FALSE(peek_request(&input, &key));
+    PeekedRequest request;
+    CHECK_FALSE(peek_request(&input, &request));
     CHECK(input == text);
   }
 }

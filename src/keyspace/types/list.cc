@@ -31,19 +31,22 @@ List::List(Transaction& tx, DatabaseId database, std::string_view key, const Ent
   if (!is_inline()) read_state();
 }
 
-void List::read_state() {
-  std::string_view state = record_.payload;
+bool List::parse_state(const Record& record, bool* has_long, uint64_t* head) {
+  std::string_view state = record.payload;
   uint64_t distance = 0;
-  if (!state.empty()) {
-    auto flags = static_cast<uint8_t>(state.front());
-    state.remove_prefix(1);
-    if (get_varint(&state, &distance) && state.empty() && (flags & ~kHasLong) == 0 && distance < kFarthest &&
-        record_.count < kFarthest) {
-      has_long_ = (flags & kHasLong) != 0;
-      head_ = kMiddle + static_cast<uint64_t>(unzigzag(distance));
-      return;
-    }
-  }
+  if (state.empty()) return false;
+  auto flags = static_cast<uint8_t>(state.front());
+  state.remove_prefix(1);
+  if (!get_varint(&state, &distance) || !state.empty() || (flags & ~kHasLong) != 0 || distance >= kFarthest ||
+      record.count >= kFarthest)
+    return false;
+  *has_long = (flags & kHasLong) != 0;
+  *head = kMiddle + static_cast<uint64_t>(unzigzag(distance));
+  return true;
+}
+
+void List::read_state() {
+  if (parse_state(record_, &has_long_, &head_)) return;
   tx_.fail(Status::corruption("keyspace: the state of list {} cannot be understood", record_.collection));
   record_.count = 0;
 }

@@ -26,6 +26,12 @@ class List final : public Collection {
   // `entry`: what find() said of the key; it holds a list or nothing.
   List(Transaction& tx, DatabaseId database, std::string_view key, const Entry& entry);
 
+  // Where the elements of a record that is not inline begin. False: it cannot be understood.
+  static bool head_of(const Record& record, uint64_t* head) {
+    bool ignored = false;
+    return parse_state(record, &ignored, head);
+  }
+
   // --- reading; an index is below size() ---
   // False only in a run that fails. The view is valid until the next read or change.
   bool find(uint64_t index, ElementValue* value);
@@ -81,6 +87,7 @@ class List final : public Collection {
   void save();
 
  private:
+  static bool parse_state(const Record& record, bool* has_long, uint64_t* head);
   void read_state();
   void to_elements();
   void put_at(uint64_t position, std::string_view value);
