@@ -413,7 +413,8 @@ size_t Dispatcher::Impl::probe(const ClientState& client, const std::vector<std:
     if (record.encoding == Encoding::kElements &&
         (record.type == ValueType::kHash || record.type == ValueType::kSet ||
          record.type == ValueType::kSortedSet)) {
-      probe_members(*command, args, found.position, record.collection, read);
+      MemberLayout layout;
+      if (layout.read(record)) probe_members(*command, args, found.position, layout, read);
     }
   }
   probe_tx_.end();
@@ -425,14 +426,14 @@ size_t Dispatcher::Impl::probe(const ClientState& client, const std::vector<std:
 // What stands behind the only key of a command on hashes and sets, sorted or not, is mostly fields and
 // members. What is none is looked for in vain, which filters make cheap.
 void Dispatcher::Impl::probe_members(const Command& command, const std::vector<std::string_view>& args,
-                                     int key, uint64_t collection, const ReadContext& read) {
+                                     int key, const MemberLayout& layout, const ReadContext& read) {
   if (command.keys.size() != 1 || command.keys[0].last != 1) return;
   EngineKey member;
   std::string_view record;
   size_t first = static_cast<size_t>(key) + 1;
   for (size_t i = first; i < std::min(args.size(), first + kProbedMembers); ++i) {
     if (args[i].size() > kMaxKeySize || read.misses.size() >= kProbedMisses) continue;
-    make_member_key(collection, args[i], &member);
+    layout.make_key(args[i], &member);
     probe_tx_.get_element(member, &record);
   }
 }

@@ -22,6 +22,7 @@
 #include "command/watches.h"
 #include "keyspace/expiry.h"
 #include "keyspace/keyspace.h"
+#include "keyspace/types/member_layout.h"
 
 namespace varve {
 
@@ -175,7 +176,7 @@ class Dispatcher::Impl final : private CommitObserver {
                  RunResult* result);
   void expire_some();
   void probe_members(const Command& command, const std::vector<std::string_view>& args, int key,
-                     uint64_t collection, const ReadContext& read);
+                     const MemberLayout& layout, const ReadContext& read);
 
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // for calls from Host::after_ms
   bool expiry_scheduled_ = false;

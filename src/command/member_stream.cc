@@ -22,7 +22,7 @@ MemberStream::MemberStream(Engine& engine, const MemberSelection& selection, Seq
       gate_(gate) {
   KeyRange range = part_range(selection.collection, Part::kMain);
   at_ = selection.from.empty() ? std::move(range.begin) : selection.from;
-  end_ = std::move(range.end);
+  end_ = selection.end.empty() ? std::move(range.end) : selection.end;
 }
 
 // A step keeps what it has done: after a missing block the next one goes on from there.
@@ -55,6 +55,12 @@ RunResult MemberStream::step(ReadContext& read, OutputBuffer& out, size_t budget
   }
   IterState state = it->state();
   it.reset();
+  if (state == IterState::kEnd && !selection_.then.end.empty()) {
+    at_ = std::move(selection_.then.begin);
+    end_ = std::move(selection_.then.end);
+    selection_.then.end.clear();
+    state = IterState::kValid;
+  }
   if (!read.error.ok()) return break_off(read, broken);
   bool complete = selection_.wanted == 0 && long_key_.empty();
   if (!complete && state == IterState::kMiss) {

@@ -23,7 +23,9 @@ struct MemberSelection {
   MemberPart part = MemberPart::kMembers;
   bool nested = false;  // each pair an array of its own
   uint64_t seed = 0;    // of the choice
-  std::string from;     // the engine key of the first of them; empty: that of the collection
+  std::string from;     // the engine key of the first of them; empty: that of the collection's main part
+  std::string end;      // behind their last one; empty: the main part's
+  KeyRange then;        // keys that follow behind that; empty: none
   bool scores = false;  // values are scores
 };
 

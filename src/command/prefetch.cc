@@ -7,6 +7,7 @@
 #include "base/checksum.h"
 #include "command/dispatcher_impl.h"
 #include "keyspace/types/list.h"
+#include "keyspace/types/member_layout.h"
 #include "resp/peek.h"
 
 namespace varve {
@@ -26,9 +27,9 @@ class PrefetchedKeys {
     make_metadata_key(database, key, &key_);
     hashes_[count_++] = hash_key(key_);
   }
-  void add_member(uint64_t collection, std::string_view member) {
+  void add_member(const MemberLayout& layout, std::string_view member) {
     if (member.size() > kPrefetchedKeyMax) return;
-    make_member_key(collection, member, &key_);
+    layout.make_key(member, &key_);
     hashes_[count_++] = hash_key(key_);
   }
   void add_position(uint64_t collection, uint64_t position) {
@@ -62,7 +63,8 @@ class PrefetchedElements {
     make_metadata_key(database_, before.key, &key);
     known_ = before.key.size() <= kPrefetchedKeyMax && engine_.peek(key, &value) &&
              decode_record(value, &record_) && record_.encoding == Encoding::kElements;
-    if (known_ && record_.type == ValueType::kList) known_ = List::head_of(record_, &head_);
+    if (known_)
+      known_ = record_.type == ValueType::kList ? List::head_of(record_, &head_) : layout_.read(record_);
     add(before);
   }
   void add(const PeekedRequest& request) {
@@ -70,7 +72,7 @@ class PrefetchedElements {
     if (record_.type == ValueType::kList)
       add_place(request.name);
     else if ((record_.type == ValueType::kHash || record_.type == ValueType::kSet) && !request.member.empty())
-      elements_.add_member(record_.collection, request.member);
+      elements_.add_member(layout_, request.member);
   }
   void load() { elements_.load(); }
 
@@ -93,6 +95,7 @@ class PrefetchedElements {
   PrefetchedKeys elements_;
   bool known_ = false;
   Record record_;
+  MemberLayout layout_;
   uint64_t head_ = 0;   // of a list
   uint64_t place_ = 0;  // so many pushes and pops stand before
 };

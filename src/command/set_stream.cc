@@ -27,15 +27,15 @@ SetStream::SetStream(Engine& engine, SetOperation operation, std::vector<SetOper
 std::vector<SetSource> SetStream::sources(ReadContext& read) {
   std::vector<SetSource> all;
   for (const SetOperand& operand : operands_) {
-    if (operand.collection == 0) {
+    if (operand.layout.collection == 0) {
       all.emplace_back(operand.packed);
       continue;
     }
-    KeyRange range = part_range(operand.collection, Part::kMain);
-    all.emplace_back(operand.collection,
-                     std::make_unique<ElementIterator>(
-                         nothing_, engine_.new_iterator(read, range.begin, range.end, snapshot_.get()),
-                         range.begin, range.end));
+    all.emplace_back(
+        MemberElements(operand.layout, [this, &read](std::string_view begin, std::string_view end) {
+          return std::make_unique<ElementIterator>(
+              nothing_, engine_.new_iterator(read, begin, end, snapshot_.get()), begin, end);
+        }));
   }
   return all;
 }

@@ -16,7 +16,7 @@ namespace varve {
 
 // One of the sets, by what its record says.
 struct SetOperand {
-  uint64_t collection = 0;  // 0: a small set
+  MemberLayout layout;  // its collection 0: a small set
   std::string packed;
 };
 

@@ -124,11 +124,15 @@ void make_element_key(uint64_t collection, Part part, std::string_view rest, Eng
 }
 
 void make_member_key(uint64_t collection, std::string_view member, EngineKey* out) {
+  make_member_key(collection, Part::kMain, member_hash(member), member, out);
+}
+
+void make_member_key(uint64_t collection, Part part, uint32_t hash, std::string_view member, EngineKey* out) {
   char* p = out->reset(kPartPrefixSize + 4 + member.size());
   p[0] = kElementSpace;
   encode_big64(p + 1, collection);
-  p[9] = static_cast<char>(Part::kMain);
-  encode_big32(p + kPartPrefixSize, member_hash(member));
+  p[9] = static_cast<char>(part);
+  encode_big32(p + kPartPrefixSize, hash);
   if (!member.empty()) std::memcpy(p + kPartPrefixSize + 4, member.data(), member.size());
 }
 
@@ -186,11 +190,15 @@ void make_piece_key(std::string_view main_key, uint32_t piece, EngineKey* out) {
   encode_big32(p + main_key.size(), piece);
 }
 
+Part main_part(uint8_t generation) {
+  VARVE_DCHECK(generation <= kLastGeneration);
+  return generation == 0 ? Part::kMain : static_cast<Part>(static_cast<uint8_t>(Part::kLong) + generation);
+}
+
 bool parse_member_key(std::string_view engine_key, uint32_t* hash, std::string_view* member) {
-  if (engine_key.size() < kPartPrefixSize + 4 || engine_key[0] != kElementSpace ||
-      engine_key[9] != static_cast<char>(Part::kMain)) {
-    return false;
-  }
+  if (engine_key.size() < kPartPrefixSize + 4 || engine_key[0] != kElementSpace) return false;
+  auto part = static_cast<Part>(engine_key[9]);
+  if (part != Part::kMain && part <= Part::kLong) return false;
   *hash = decode_big32(engine_key.data() + kPartPrefixSize);
   *member = engine_key.substr(kPartPrefixSize + 4);
   return true;

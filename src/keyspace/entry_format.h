@@ -45,7 +45,8 @@
 //   2 counts  zset: node:u32                               a node (types/rank_node.h)
 //             stream: ms:u64 sequence:u64                  a node (types/stream.h)
 //   3 long    rest of the main key, piece:u32              bytes [piece * 256 KiB, + 256 KiB) of the value
-//   parts from 16 on are reserved for consumer groups of streams
+//   4.. main    hash, set: as part 0, of generations 1 to 252 (types/member_layout.h)
+//   of streams, parts from 16 on are reserved for consumer groups
 //
 //   hash32 is the low half of the member's XXH3; a list's positions start in the middle of their range.
 //   A score in 8 bytes: the bits of the double, big-endian, with the sign bit turned over, of negative ones
@@ -154,6 +155,8 @@ inline constexpr size_t kPartPrefixSize = 10;  // space, collection, part
 void make_element_key(uint64_t collection, Part part, std::string_view rest, EngineKey* out);
 // Of the main part: by the member's hash, by position.
 void make_member_key(uint64_t collection, std::string_view member, EngineKey* out);
+// In the main part of a generation, with the hash known.
+void make_member_key(uint64_t collection, Part part, uint32_t hash, std::string_view member, EngineKey* out);
 void make_position_key(uint64_t collection, uint64_t position, EngineKey* out);
 uint32_t member_hash(std::string_view member);
 // A score's 8 bytes. What stands for no number is read as NaN.
@@ -168,7 +171,11 @@ bool parse_order_element(std::string_view engine_key, std::string_view value, st
                          double* score);
 // The piece of a long value whose main key this is.
 void make_piece_key(std::string_view main_key, uint32_t piece, EngineKey* out);
-// The member and its hash in an element key of the main part; false when it is none.
+// The main part of members' generations, 0 to kLastGeneration: 0 is where they begin, behind the last follows
+// 0.
+inline constexpr uint8_t kLastGeneration = 252;
+Part main_part(uint8_t generation);
+// The member and its hash in an element key of a main part; false when it is none.
 bool parse_member_key(std::string_view engine_key, uint32_t* hash, std::string_view* member);
 
 // The user key behind a metadata key of any database; false when it is none.

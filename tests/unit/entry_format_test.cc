@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/random.h"
+#include "keyspace/types/member_layout.h"
 #include "support/script.h"
 
 namespace varve {
@@ -164,6 +165,12 @@ TEST_CASE("entry format: elements stay in their parts") {
   make_piece_key(key, 0, &piece);
   CHECK(part_range(41, Part::kLong).contains(piece));
   CHECK_FALSE(parse_member_key(piece, &hash, &member));
+  make_member_key(41, main_part(1), 7, "m", &key);
+  CHECK(part_range(41, main_part(1)).contains(key));
+  CHECK_FALSE(part_range(41, Part::kLong).contains(key));
+  REQUIRE(parse_member_key(key, &hash, &member));
+  CHECK(hash == 7);
+  CHECK(member == "m");
 }
 
 TEST_CASE("entry format: places are in the order of scores, then of names") {
@@ -247,6 +254,44 @@ TEST_CASE("entry format: what flush and compaction may know") {
   make_segment_key(11, 0, &key);
   CHECK_FALSE(inspector.death(key, "bytes").counted);
   CHECK_FALSE(inspector.traits(key, owner).owns_collection);
+}
+
+TEST_CASE("entry format: the state of hashes and sets, and where their members stand") {
+  Record record;
+  record.type = ValueType::kSet;
+  record.encoding = Encoding::kElements;
+  record.collection = 7;
+  char buffer[MemberLayout::kSizeMax];
+  auto goes_round = [&](const MemberLayout& layout, std::string_view bytes) {
+    record.payload = layout.encode(buffer);
+    MemberLayout again;
+    return record.payload == bytes && again.read(record) && again.removed == layout.removed &&
+           again.generation == layout.generation && again.moving == layout.moving &&
+           again.border == layout.border && again.collection == 7;
+  };
+  MemberLayout layout;
+  layout.collection = 7;
+  CHECK(goes_round(layout, ""));
+  layout.removed = 5;
+  CHECK(goes_round(layout, "\5"));
+  layout.generation = kLastGeneration;
+  CHECK(goes_round(layout, "\5\xfc"));
+  layout.moving = true;
+  layout.border = 0x01020304;
+  CHECK(goes_round(layout, "\5\xfc\1\2\3\4"));
+  for (std::string_view damaged : {"\5\xfd", "\5\2\1\2\3", "\5\2\1\2\3\4\5", "\x85"}) {
+    record.payload = damaged;
+    CHECK_FALSE(MemberLayout().read(record));
+  }
+  // Behind the last generation follows the first; those below the border stand there.
+  EngineKey key;
+  REQUIRE(layout.ranges() == 2);
+  layout.make_key(0x01020303, "m", &key);
+  CHECK(layout.range(0).contains(key));
+  CHECK(part_range(7, Part::kMain).contains(key));
+  layout.make_key(0x01020304, "m", &key);
+  CHECK(layout.range(1).contains(key));
+  CHECK(part_range(7, main_part(kLastGeneration)).contains(key));
 }
 
 }  // namespace

@@ -76,7 +76,14 @@ bool nests(CommandContext& context, MemberPart part) {
 // an error was replied instead.
 bool reply_some(CommandContext& context, Members& members, uint64_t wanted, MemberPart part, bool nested) {
   MemberSelection selection;
-  selection.collection = members.record().collection;
+  if (!members.is_inline()) {
+    MemberLayout layout = members.layout();
+    KeyRange range = layout.range(0);
+    selection.collection = layout.collection;
+    selection.from = std::move(range.begin);
+    selection.end = std::move(range.end);
+    if (layout.ranges() == 2) selection.then = layout.range(1);
+  }
   selection.size = members.size();
   selection.wanted = wanted;
   selection.part = part;

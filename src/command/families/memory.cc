@@ -12,6 +12,7 @@
 #include "command/families/help.h"
 #include "command/families/helpers.h"
 #include "command/numbers.h"
+#include "keyspace/types/member_layout.h"
 
 namespace varve {
 namespace {
@@ -33,7 +34,9 @@ uint64_t element_bytes(std::string_view key, std::string_view record) {
 
 // The elements of a collection, from the mean of the first `samples` ones.
 uint64_t elements_bytes(CommandContext& context, const Record& record, int64_t samples) {
-  KeyRange range = part_range(record.collection, Part::kMain);
+  MemberLayout layout;
+  if (!layout.read(record)) return 0;
+  KeyRange range = layout.range(0);
   uint64_t bytes = 0, seen = 0;
   auto elements = context.tx.iterate(range.begin, range.end);
   for (elements->seek_to_first(); elements->valid() && seen < static_cast<uint64_t>(samples);

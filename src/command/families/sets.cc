@@ -254,6 +254,14 @@ bool find_operands(CommandContext& context, SetOperation operation, size_t first
   return true;
 }
 
+MemberLayout large_layout(CommandContext& context, const Record& record) {
+  MemberLayout layout;
+  if (layout.read(record)) return layout;
+  context.tx.fail(
+      Status::corruption("keyspace: the state of collection {} cannot be understood", record.collection));
+  return layout;
+}
+
 SetAlgebra make_algebra(CommandContext& context, SetOperation operation, const Operands& operands) {
   std::vector<SetSource> sources;
   for (const Entry& entry : operands.entries) {
@@ -262,8 +270,9 @@ SetAlgebra make_algebra(CommandContext& context, SetOperation operation, const O
       sources.emplace_back(record.payload);
       continue;
     }
-    KeyRange range = part_range(record.collection, Part::kMain);
-    sources.emplace_back(record.collection, context.tx.iterate(range.begin, range.end));
+    sources.emplace_back(MemberElements(
+        large_layout(context, record),
+        [&context](std::string_view begin, std::string_view end) { return context.tx.iterate(begin, end); }));
   }
   return SetAlgebra(operation, std::move(sources));
 }
@@ -294,7 +303,9 @@ void stream_result(CommandContext& context, SetOperation operation, const Operan
   std::vector<SetOperand> sets;
   for (const Entry& entry : operands.entries) {
     const Record& record = entry.record;
-    sets.push_back({record.collection, record.collection == 0 ? std::string(record.payload) : std::string()});
+    bool small = record.encoding == Encoding::kInline;
+    sets.push_back({small ? MemberLayout() : large_layout(context, record),
+                    small ? std::string(record.payload) : std::string()});
   }
   context.stream(std::make_unique<SetStream>(*context.engine(), operation, std::move(sets), answer, limit,
                                              context.reply.protocol(), context.tx.read().seen));

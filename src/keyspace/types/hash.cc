@@ -6,7 +6,7 @@ bool Hash::set(std::string_view field, std::string_view value) {
   bool added = false;
   if (!is_inline() || !set_inline(field, value, &added)) {
     if (is_inline()) to_elements();
-    make_member_key(record_.collection, field, &element_key_);
+    make_key(field);
     ElementValue old;
     added = !tx_.find_value(element_key_, &old);
     tx_.put_value(element_key_, value, old);

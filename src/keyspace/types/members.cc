@@ -13,11 +13,14 @@ constexpr uint64_t kCountedOff = 64;
 // Hashes leave gaps of all sizes, and a seek lands behind a wide one more often: the mean of some gaps varies
 // less. Each step costs about a cache miss.
 constexpr uint64_t kRandomSteps = 4;
-// A collection gets a fresh id when so many times more were removed than are left, and some more, as long as
-// what is left can be moved within a few milliseconds.
+// What was removed is left behind when it is so many times more than what is there, and some more.
 constexpr uint64_t kRemovedFactor = 4;
 constexpr uint64_t kRemovedMin = 256;
+// Of sorted sets, so many get a fresh id within a few milliseconds; of others within one.
 constexpr uint64_t kMovedMax = 4096;
+constexpr uint64_t kMovedAtOnce = 512;
+// Moving to the next generation: a quarter of that at once, after so many more were removed.
+constexpr uint64_t kMovedEvery = 16;
 
 }  // namespace
 
@@ -41,7 +44,7 @@ bool Members::find(std::string_view member, ElementValue* value) {
   *value = ElementValue();
   if (!is_inline()) {
     if (member.size() > kMaxKeySize) return false;
-    make_member_key(record_.collection, member, &element_key_);
+    make_key(member);
     return tx_.find_value(element_key_, value);
   }
   size_t at = 0;
@@ -54,7 +57,7 @@ bool Members::find(std::string_view member, ElementValue* value) {
 
 std::string_view Members::read(std::string_view member, const ElementValue& value, std::string* scratch) {
   if (!value.in_pieces) return value.bytes;
-  make_member_key(record_.collection, member, &element_key_);
+  make_key(member);
   return tx_.read_value(element_key_, value, scratch);
 }
 
@@ -69,10 +72,10 @@ bool Members::remove(std::string_view member) {
   } else {
     ElementValue old;
     if (member.size() > kMaxKeySize) return false;
-    make_member_key(record_.collection, member, &element_key_);
+    make_key(member);
     if (!tx_.find_value(element_key_, &old) || record_.count == 0) return false;
     tx_.remove_value(element_key_, old);
-    ++removed_;
+    ++layout_.removed;
   }
   --record_.count;
   changed_ = true;
@@ -86,42 +89,91 @@ void Members::to_elements() {
   std::string_view value;
   while (packed_.read(&at, &member)) {
     if (with_values_ && !packed_.read(&at, &value)) break;
-    make_member_key(record_.collection, member, &element_key_);
+    make_key(member);
     tx_.put_value(element_key_, value, ElementValue());
   }
   packed_.reset({});
   changed_ = true;
 }
 
+void Members::make_key(std::string_view member) {
+  layout_.collection = record_.collection;
+  layout_.make_key(member, &element_key_);
+}
+
 void Members::read_state() {
-  if (is_inline() || record_.payload.empty()) return;
-  std::string_view state = record_.payload;
-  if (get_varint(&state, &removed_) && state.empty()) return;
-  tx_.fail(
-      Status::corruption("keyspace: the state of collection {} cannot be understood", record_.collection));
+  if (is_inline()) return;
+  if (!layout_.read(record_)) {
+    tx_.fail(
+        Status::corruption("keyspace: the state of collection {} cannot be understood", record_.collection));
+  }
+  removed_before_ = layout_.removed;
 }
 
 void Members::save() {
   if (changed_ && !is_inline() && record_.count > 0) {
-    renew_id();
-    if (!is_inline()) {
-      size_t size = removed_ == 0 ? 0 : static_cast<size_t>(encode_varint(state_, removed_) - state_);
-      record_.payload = {state_, size};
-    }
+    leave_removed();
+    if (!is_inline()) record_.payload = layout_.encode(state_);
   }
   Collection::save();
 }
 
-bool Members::worth_moving(uint64_t removed) const {
-  if (removed < record_.count * kRemovedFactor + kRemovedMin || record_.count > kMovedMax) return false;
-  return record_.collection == old_collection_;  // nobody would drop an id that no record has had
+bool Members::many_removed(uint64_t removed) const {
+  return removed >= record_.count * kRemovedFactor + kRemovedMin;
 }
 
-void Members::renew_id() {
-  if (!worth_moving(removed_)) return;
-  removed_ = 0;
+bool Members::worth_moving(uint64_t removed) const {
+  // Nobody would drop an id that no record has had.
+  return many_removed(removed) && record_.count <= kMovedMax && record_.collection == old_collection_;
+}
+
+void Members::leave_removed() {
+  uint64_t before = removed_before_;
+  if (many_removed(layout_.removed)) {
+    if (record_.count <= kMovedAtOnce && record_.collection == old_collection_ && renew_id()) return;
+    layout_.moving = true;
+    layout_.removed = before = 0;
+  } else if (!layout_.moving || layout_.removed / kMovedEvery == before / kMovedEvery) {
+    return;
+  }
+  move_some(std::max(kMovedAtOnce / 4, layout_.removed - before));
+}
+
+void Members::move_some(uint64_t most) {
+  const uint64_t collection = record_.collection;
+  KeyRange old = part_range(collection, main_part(layout_.generation));
+  EngineKey from;
+  make_member_key(collection, main_part(layout_.generation), layout_.border, {}, &from);
+  std::unique_ptr<ElementIterator> it = tx_.iterate(from, old.end);
+  std::string value;
+  uint64_t moved = 0;
+  size_t bytes = 0;
+  for (it->seek_to_first(); it->valid(); it->next(), ++moved) {
+    uint32_t hash = 0;
+    std::string_view member;
+    if (!parse_member_key(it->key(), &hash, &member)) return damaged_element();
+    bool enough = moved >= most || bytes > kMovedBytesMax / 4;
+    if (enough && hash != layout_.border) {  // those of one hash stay together
+      layout_.border = hash;
+      return;
+    }
+    layout_.border = hash;
+    make_member_key(collection, main_part(layout_.next_generation()), hash, member, &element_key_);
+    value.assign(it->value());  // may stand in the batch, which grows
+    bytes += member.size() + value.size();
+    tx_.put_element(element_key_, value);
+  }
+  if (it->state() != IterState::kEnd) return;  // the run is worthless
+  tx_.remove_elements(old.begin, old.end);
+  layout_.generation = layout_.next_generation();
+  layout_.moving = false;
+  layout_.border = 0;
+}
+
+bool Members::renew_id() {
+  layout_.removed = 0;
   std::vector<Moved> members;
-  if (!take_all(&members)) return;
+  if (!take_all(&members)) return false;
   size_t packed = 0;
   for (const Moved& one : members) {
     packed += Packed::cost(one.member) + (with_values_ ? Packed::cost(one.value) : 0);
@@ -137,13 +189,15 @@ void Members::renew_id() {
       packed_.append(one.member);
       if (with_values_) packed_.append(one.value);
     }
-    return;
+    return true;
   }
   record_.collection = tx_.fresh_collection();
+  layout_ = MemberLayout();
   for (const Moved& one : members) {
-    make_member_key(record_.collection, one.member, &element_key_);
+    make_key(one.member);
     tx_.put_value(element_key_, one.value, ElementValue());
   }
+  return true;
 }
 
 bool Members::take_all(std::vector<Moved>* members) {
@@ -178,25 +232,33 @@ void Members::seek_random(Walk& walk, Random& random) const {
   }
 }
 
+void Members::damaged_element() {
+  tx_.fail(
+      Status::corruption("keyspace: an element of collection {} cannot be understood", record_.collection));
+}
+
+MemberLayout Members::layout() const {
+  MemberLayout layout = layout_;
+  layout.collection = record_.collection;
+  return layout;
+}
+
 Members::Walk::Walk(Members& members) : members_(members) {
   if (members.is_inline()) return;
-  KeyRange range = part_range(members.record_.collection, Part::kMain);
-  elements_ = members.tx_.iterate(range.begin, range.end);
+  elements_.emplace(members.layout(), [tx = &members.tx_](std::string_view begin, std::string_view end) {
+    return tx->iterate(begin, end);
+  });
 }
 
 void Members::Walk::seek_to_first() {
   at_ = 0;
-  if (elements_) elements_->seek_to_first();
+  if (elements_) elements_->seek(0, {});
   load();
 }
 
 void Members::Walk::seek(uint32_t hash) {
-  VARVE_CHECK(elements_ != nullptr);
-  char rest[4] = {static_cast<char>(hash >> 24), static_cast<char>(hash >> 16), static_cast<char>(hash >> 8),
-                  static_cast<char>(hash)};
-  EngineKey key;
-  make_element_key(members_.record_.collection, Part::kMain, {rest, sizeof rest}, &key);
-  elements_->seek(key);
+  VARVE_CHECK(elements_.has_value());
+  elements_->seek(hash, {});
   load();
 }
 
@@ -221,8 +283,7 @@ void Members::Walk::load() {
       decode_element_value(elements_->value(), &value_))
     return;
   valid_ = false;
-  members_.tx_.fail(Status::corruption("keyspace: an element of collection {} cannot be understood",
-                                       members_.record_.collection));
+  members_.damaged_element();
 }
 
 }  // namespace varve

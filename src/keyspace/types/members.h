@@ -3,16 +3,16 @@
 // stand in the order they came (integers of a small set in theirs); as elements by the hash of their name, so
 // that a walk can start anywhere and a random one is a seek.
 //
-//   state := [removed:varint]      how many members were removed under this collection id
-//
-// What was removed stays in the engine's way until compaction meets it. So that a small collection that much
-// has gone through (a queue, a pool) is not walked among a million tombstones, it moves to a fresh id, or
-// back into its record, when many more were removed than are left: then nothing of the old id is looked at
-// any more.
+// What was removed stays in the engine's way until compaction meets it. So that a collection that much has
+// gone through (a queue, a pool, a large set that was popped) is not walked among a million tombstones, what
+// is left moves when many more were removed than are left: few at once, to a fresh id or back into the
+// record; many to the next generation of their main part, some with each change (member_layout.h). Then
+// nothing of the old one is looked at any more.
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +20,7 @@
 #include "base/coding.h"
 #include "base/random.h"
 #include "keyspace/types/collection.h"
+#include "keyspace/types/member_layout.h"
 
 namespace varve {
 
@@ -35,6 +36,8 @@ class Members : public Collection {
 
   // As Collection::save().
   void save();
+  // Where the members stand; not for inline ones.
+  MemberLayout layout() const;
 
   // Goes through all members, in the order they stand.
   class Walk {
@@ -46,7 +49,7 @@ class Members : public Collection {
     void next();
     bool valid() const { return valid_; }
     // Invalid for want of a block, not because this was all.
-    bool missed() const { return elements_ != nullptr && elements_->state() == IterState::kMiss; }
+    bool missed() const { return elements_.has_value() && elements_->state() == IterState::kMiss; }
     // Valid until the walk moves, or a change.
     std::string_view member() const { return member_; }
     uint32_t hash() const { return hash_; }  // of elements only
@@ -57,7 +60,7 @@ class Members : public Collection {
     void load();
 
     Members& members_;
-    std::unique_ptr<ElementIterator> elements_;
+    std::optional<MemberElements> elements_;
     size_t at_ = 0;  // inline: behind the current one
     bool valid_ = false;
     std::string_view member_;
@@ -81,6 +84,8 @@ class Members : public Collection {
   bool locate(std::string_view member, size_t* at, size_t* value_at) const;
   // All members become elements.
   void to_elements();
+  // Makes element_key_, in the main part.
+  void make_key(std::string_view member);
   // So many were removed under this id that a fresh one is worth it, and may be taken.
   bool worth_moving(uint64_t removed) const;
   // No more bytes of members and values are moved at once.
@@ -89,8 +94,14 @@ class Members : public Collection {
 
  private:
   void read_state();
-  // Out of the way of what was removed, if that is worth it.
-  void renew_id();
+  // Out of the way of what was removed, if that is worth it, or some of it.
+  void leave_removed();
+  bool many_removed(uint64_t removed) const;
+  // False when they are too many bytes.
+  bool renew_id();
+  // About `most` members go to the next generation; with the last ones it becomes the only one.
+  void move_some(uint64_t most);
+  void damaged_element();
   // The members while they are few and short enough to be moved at once.
   struct Moved {
     std::string member;
@@ -100,8 +111,9 @@ class Members : public Collection {
 
   bool with_values_;
   uint64_t old_collection_;  // that the key had when it was found
-  uint64_t removed_ = 0;
-  char state_[kMaxVarintSize];
+  MemberLayout layout_;
+  uint64_t removed_before_ = 0;
+  char state_[MemberLayout::kSizeMax];
 };
 
 }  // namespace varve

@@ -18,7 +18,7 @@ bool Set::add(std::string_view member) {
   bool integer = !grown() && is_stored_as_integer(member);
   bool added = false;
   if (is_inline() && add_inline(member, integer, &added)) return added;
-  make_member_key(record_.collection, member, &element_key_);
+  make_key(member);
   ElementValue old;
   if (tx_.find_value(element_key_, &old)) return false;
   tx_.put_value(element_key_, {}, old);
@@ -31,7 +31,7 @@ void Set::add_new(std::string_view member) {
     add(member);
     return;
   }
-  make_member_key(record_.collection, member, &element_key_);
+  make_key(member);
   tx_.put_value(element_key_, {}, ElementValue());
   count_in(!grown() && is_stored_as_integer(member));
 }

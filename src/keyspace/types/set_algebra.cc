@@ -23,12 +23,7 @@ void SetSource::seek(uint32_t hash, std::string_view member) {
         [&](const auto& a, const auto& b) { return a.first != hash ? a.first < hash : a.second < b; });
     at_ = static_cast<size_t>(found - members_.begin());
   } else {
-    std::string rest;
-    put_big32(&rest, hash);
-    rest.append(member);
-    EngineKey key;
-    make_element_key(collection_, Part::kMain, rest, &key);
-    elements_->seek(key);
+    elements_->seek(hash, member);
   }
   load();
 }

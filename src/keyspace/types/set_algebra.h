@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "keyspace/element_iterator.h"
+#include "keyspace/types/member_layout.h"
 
 namespace varve {
 
@@ -23,9 +23,9 @@ class SetSource {
  public:
   // All members of a small set, packed; they are copied.
   explicit SetSource(std::string_view packed);
-  // Those under a collection id.
-  SetSource(uint64_t collection, std::unique_ptr<ElementIterator> elements)
-      : collection_(collection), elements_(std::move(elements)) {}
+  // Those of a large one.
+  explicit SetSource(MemberElements elements)
+      : elements_(std::make_unique<MemberElements>(std::move(elements))) {}
 
   // To the first member at (hash, member) or behind.
   void seek(uint32_t hash, std::string_view member);
@@ -44,8 +44,7 @@ class SetSource {
  private:
   void load();
 
-  uint64_t collection_ = 0;
-  std::unique_ptr<ElementIterator> elements_;              // null: a small set
+  std::unique_ptr<MemberElements> elements_;               // null: a small set
   std::vector<std::pair<uint32_t, std::string>> members_;  // of a small set, in order
   size_t at_ = 0;
   bool valid_ = false;
