@@ -229,9 +229,13 @@ class MergedLiveIterator final : public LiveIterator {
                                                                                               {},
                                                                                               begin_,
                                                                                               end_} {
+    memtables_.reserve(1 + engine.frozen_.size());
     memtables_.push_back(engine.active_);
     for (auto it = engine.frozen_.rbegin(); it != engine.frozen_.rend(); ++it) memtables_.push_back(*it);
     std::vector<std::unique_ptr<RecordIterator>> children;
+    size_t runs_max = 0;
+    for (const std::vector<RunRef>& runs : version_->levels) runs_max += runs.size();
+    children.reserve(memtables_.size() + runs_max);
     auto add = [&](std::unique_ptr<RecordIterator> records, bool deletes, RangeDeletes range_deletes) {
       size_t newer = view_.deletes.size();
       if (deletes) view_.deletes.push_back(range_deletes);

@@ -175,16 +175,12 @@ void run_srandmember(CommandContext& context) {
 
 void pop_one(CommandContext& context, Set& set) {
   Random random(context.invocation.seed);
-  std::string member;
-  {
-    Members::Walk walk(set);
-    set.seek_random(walk, random);
-    if (!walk.valid()) return;
-    member.assign(walk.member());
-  }
-  set.remove(member);
+  Members::Walk walk(set);
+  set.seek_random(walk, random);
+  if (!walk.valid()) return;
+  context.reply.bulk(walk.member());
+  set.remove_at(walk);
   save_changed(context, context.args[1], set, "spop");
-  context.reply.bulk(member);
 }
 
 void pop_some(CommandContext& context, Set& set, uint64_t count) {

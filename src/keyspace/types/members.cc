@@ -82,6 +82,18 @@ bool Members::remove(std::string_view member) {
   return true;
 }
 
+void Members::remove_at(const Walk& walk) {
+  if (is_inline()) {
+    remove(walk.member());
+    return;
+  }
+  make_key(walk.member());
+  tx_.remove_value(element_key_, walk.value());
+  ++layout_.removed;
+  --record_.count;
+  changed_ = true;
+}
+
 void Members::to_elements() {
   leave_inline();
   size_t at = 0;

@@ -84,6 +84,9 @@ class Members : public Collection {
   bool locate(std::string_view member, size_t* at, size_t* value_at) const;
   // All members become elements.
   void to_elements();
+  // The member that a walk stands on, without a look-up: the walk is used no more. Not of sorted sets. size()
+  // is not 0.
+  void remove_at(const Walk& walk);
   // Makes element_key_, in the main part.
   void make_key(std::string_view member);
   // So many were removed under this id that a fresh one is worth it, and may be taken.

@@ -22,6 +22,8 @@ class Set final : public Members {
   bool add(std::string_view member);
   // The same for a member that is known to be new: nothing is looked up among elements.
   void add_new(std::string_view member);
+  // The one that a walk stands on, the walk's last use.
+  using Members::remove_at;
   // So many distinct members at random, at most all there are; nothing is changed.
   std::vector<std::string> choose(uint64_t count, Random& random);
   // Redis makes a new set of what is left when most is popped: it may be an intset again.
