@@ -205,7 +205,7 @@ void MemTableTree::insert(MemTableEntry* entry) {
 // leaf is looked at, and at its end the next one's first entry.
 bool MemTableTree::insert_beside_latest(MemTableEntry* entry) {
   Node* leaf = latest_;
-  if (leaf == nullptr || leaf->count == kNodeSlots) return false;
+  if (leaf == nullptr) return false;
   std::string_view key = entry->key();
   std::string_view shared = shared_bytes(*leaf);
   if (key.size() < shared.size() || std::memcmp(key.data(), shared.data(), shared.size()) != 0) return false;
@@ -221,7 +221,10 @@ bool MemTableTree::insert_beside_latest(MemTableEntry* entry) {
   } else if (leaf->right != nullptr && leaf->right->entry[0]->key() <= key) {
     return false;
   }
-  put_into(leaf, slot, entry, nullptr);
+  if (leaf->count == kNodeSlots)
+    insert_from_root(entry);
+  else
+    put_into(leaf, slot, entry, nullptr);
   return true;
 }
 
@@ -270,19 +273,20 @@ void MemTableTree::insert_from_root(MemTableEntry* entry) {
   if (node->count < kNodeSlots) return insert_into_leaf(node, entry);
   Found found = search(*node, key);
   VARVE_DCHECK(!found.exact);
-  // Keys that come in order leave full leaves behind; others split in the middle.
-  bool appending = found.slot == kNodeSlots && node->last_insert == kNodeSlots - 1;
-  Node* right = nullptr;
-  if (appending) {
-    right = split(node, kNodeSlots);
-    put_into(right, 0, entry, nullptr);
-    latest_ = right;
-  } else {
-    right = split(node, kNodeSlots / 2);
-    bool goes_right = found.slot > kNodeSlots / 2;
-    latest_ = goes_right ? right : node;
-    put_into(latest_, found.slot - (goes_right ? kNodeSlots / 2 : 0), entry, nullptr);
+  // Keys that come in order, up or down, leave full leaves behind; others split in the middle.
+  int middle = kNodeSlots / 2;
+  bool goes_right = found.slot > middle;
+  if (found.slot == kNodeSlots && node->last_insert == kNodeSlots - 1) {
+    middle = kNodeSlots;
+  } else if (found.slot == node->last_insert && found.slot < middle) {
+    middle = std::max(found.slot, 1);
+  } else if (found.slot == node->last_insert + 1 && goes_right) {
+    middle = found.slot;
+    goes_right = false;
   }
+  Node* right = split(node, middle);
+  latest_ = goes_right ? right : node;
+  put_into(latest_, found.slot - (goes_right ? middle : 0), entry, nullptr);
   insert_into_parent(path, height, node, right);
 }
 
