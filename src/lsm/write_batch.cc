@@ -1,5 +1,6 @@
 #include "varve/write_batch.h"
 
+#include <cstring>
 #include <limits>
 
 #include "base/coding.h"
@@ -14,25 +15,47 @@ uint8_t op_code(Kind kind, bool blind) {
   return static_cast<uint8_t>(kind) | (blind ? kBlindBit : 0);
 }
 
-bool get_limited(std::string_view* in, size_t limit, std::string_view* out) {
+// Bytes behind their length, from p on; returns the byte behind them, or nullptr when that is beyond `limit`
+// or not all there.
+inline const char* read_bytes(const char* p, const char* end, size_t limit, std::string_view* out) {
   uint64_t size = 0;
-  return get_varint(in, &size) && size <= limit && get_bytes(in, static_cast<size_t>(size), out);
+  p = decode_varint(p, end, &size);
+  if (p == nullptr || size > limit || size > static_cast<size_t>(end - p)) return nullptr;
+  *out = {p, static_cast<size_t>(size)};
+  return p + size;
+}
+
+// A put or a delete up to its value. A short key goes with the bytes around it, in one piece.
+void append_key(std::string* bytes, uint8_t code, std::string_view key, const size_t* value_size) {
+  constexpr size_t kShortKey = 64;
+  char head[1 + 2 * kMaxVarintSize + kShortKey];
+  char* p = head;
+  *p++ = static_cast<char>(code);
+  p = encode_varint(p, key.size());
+  if (key.size() <= kShortKey) {
+    if (!key.empty()) std::memcpy(p, key.data(), key.size());
+    p += key.size();
+  } else {
+    bytes->append(head, static_cast<size_t>(p - head)).append(key);
+    p = head;
+  }
+  if (value_size != nullptr) p = encode_varint(p, *value_size);
+  bytes->append(head, static_cast<size_t>(p - head));
 }
 
 }  // namespace
 
 void WriteBatch::put(std::string_view key, std::string_view value, bool blind) {
   if (!admit(key.size(), kMaxEngineKeySize) || !admit(value.size(), kMaxEngineValueSize)) return;
-  bytes_.push_back(static_cast<char>(op_code(Kind::kPut, blind)));
-  put_length_prefixed(&bytes_, key);
-  put_length_prefixed(&bytes_, value);
+  size_t size = value.size();
+  append_key(&bytes_, op_code(Kind::kPut, blind), key, &size);
+  bytes_.append(value);
   ++count_;
 }
 
 void WriteBatch::remove(std::string_view key, bool blind) {
   if (!admit(key.size(), kMaxEngineKeySize)) return;
-  bytes_.push_back(static_cast<char>(op_code(Kind::kDelete, blind)));
-  put_length_prefixed(&bytes_, key);
+  append_key(&bytes_, op_code(Kind::kDelete, blind), key, nullptr);
   ++count_;
 }
 
@@ -85,16 +108,18 @@ bool BatchReader::read_op(Op* op) {
   }
   op->kind = static_cast<Kind>(code & ~kBlindBit);
   op->blind = (code & kBlindBit) != 0;
-  if (!get_limited(&rest_, kMaxEngineKeySize, &op->key)) return false;
-  switch (op->kind) {
-    case Kind::kPut:
-      return get_limited(&rest_, kMaxEngineValueSize, &op->value);
-    case Kind::kDelete:
-      return true;
-    case Kind::kRangeDelete:
-      return !op->blind && get_limited(&rest_, kMaxEngineKeySize, &op->value) && op->key < op->value;
+  if (op->kind > Kind::kRangeDelete) return false;  // a kind this version does not know
+  const char* end = rest_.data() + rest_.size();
+  const char* p = read_bytes(rest_.data(), end, kMaxEngineKeySize, &op->key);
+  if (p != nullptr && op->kind == Kind::kPut) {
+    p = read_bytes(p, end, kMaxEngineValueSize, &op->value);
+  } else if (p != nullptr && op->kind == Kind::kRangeDelete) {
+    p = read_bytes(p, end, kMaxEngineKeySize, &op->value);
+    if (op->blind || op->key >= op->value) return false;
   }
-  return false;  // a kind this version does not know
+  if (p == nullptr) return false;
+  rest_ = {p, static_cast<size_t>(end - p)};
+  return true;
 }
 
 }  // namespace varve
