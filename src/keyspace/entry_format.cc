@@ -59,13 +59,14 @@ void encode_record(const Record& record, std::string* out) {
   if (is_string && record.form == StringForm::kNotInteger) flags |= kFlagNotInteger;
   if (is_string && record.form == StringForm::kRaw) flags |= kFlagRaw;
   if (!is_string && record.grown) flags |= kFlagGrown;
-  out->push_back(
-      static_cast<char>(static_cast<uint8_t>(record.type) | static_cast<uint8_t>(record.encoding) << 4));
-  out->push_back(static_cast<char>(flags));
-  if (record.expire_ms != 0) put_varint(out, static_cast<uint64_t>(record.expire_ms));
-  if (record.collection != 0) put_varint(out, record.collection);
-  if (has_count) put_varint(out, record.count);
-  out->append(record.payload);
+  char head[2 + 3 * kMaxVarintSize];
+  char* p = head;
+  *p++ = static_cast<char>(static_cast<uint8_t>(record.type) | static_cast<uint8_t>(record.encoding) << 4);
+  *p++ = static_cast<char>(flags);
+  if (record.expire_ms != 0) p = encode_varint(p, static_cast<uint64_t>(record.expire_ms));
+  if (record.collection != 0) p = encode_varint(p, record.collection);
+  if (has_count) p = encode_varint(p, record.count);
+  out->append(head, static_cast<size_t>(p - head)).append(record.payload);
 }
 
 bool decode_record(std::string_view bytes, Record* record) {
