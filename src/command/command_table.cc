@@ -12,20 +12,41 @@ namespace {
 
 constexpr size_t kNameMax = 64;
 
-uint32_t hash_name(std::string_view lower) {
-  uint32_t hash = 2166136261u;  // FNV-1a
-  for (char c : lower) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
-  return hash;
+// Eight bytes with A-Z lowered.
+uint64_t lower_word(uint64_t word) {
+  constexpr uint64_t kEach = 0x0101010101010101;
+  uint64_t low_bits = word & 0x7f * kEach;
+  uint64_t from_a = low_bits + (0x80 - 'A') * kEach;  // their top bits: at or behind A, behind Z
+  uint64_t behind_z = low_bits + (0x7f - 'Z') * kEach;
+  return word | ((from_a ^ behind_z) & ~word & 0x80 * kEach) >> 2;
 }
 
-// Lowers `name` into `buffer`. False: too long to be a command.
-bool lower_name(std::string_view name, char (&buffer)[kNameMax], std::string_view* lower) {
+// A name in lower case, and its hash.
+struct LowerName {
+  char bytes[kNameMax];
+  size_t size = 0;
+  uint64_t hash = 0;
+
+  std::string_view view() const { return {bytes, size}; }
+};
+
+// False: too long to be a command.
+bool lower_name(std::string_view name, LowerName* lower) {
   if (name.size() > kNameMax) return false;
-  for (size_t i = 0; i < name.size(); ++i) {
-    char c = name[i];
-    buffer[i] = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+  lower->size = name.size();
+  uint64_t hash = name.size();
+  for (size_t at = 0; at < name.size(); at += 8) {
+    uint64_t word = 0;
+    if (name.size() - at >= 8)
+      std::memcpy(&word, name.data() + at, 8);
+    else
+      std::memcpy(&word, name.data() + at, name.size() - at);
+    word = lower_word(word);
+    std::memcpy(lower->bytes + at, &word, 8);
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15;
+    hash ^= hash >> 32;
   }
-  *lower = {buffer, name.size()};
+  lower->hash = hash;
   return true;
 }
 
@@ -72,7 +93,9 @@ void CommandTable::add(Command command) {
 void CommandTable::freeze() {
   slots_.assign(std::bit_ceil(commands_.size() * 4 + 16), nullptr);
   for (const auto& command : commands_) {
-    size_t slot = hash_name(command->name) & (slots_.size() - 1);
+    LowerName name;
+    VARVE_CHECK(lower_name(command->name, &name));
+    size_t slot = name.hash & (slots_.size() - 1);
     while (slots_[slot] != nullptr) {
       VARVE_CHECK(std::strcmp(slots_[slot]->name, command->name) != 0);
       slot = (slot + 1) & (slots_.size() - 1);
@@ -113,12 +136,11 @@ uint32_t CommandTable::index_of(const Command& command) const {
 }
 
 const Command* CommandTable::find(std::string_view name) const {
-  char buffer[kNameMax];
-  std::string_view lower;
-  if (!lower_name(name, buffer, &lower)) return nullptr;
-  for (size_t slot = hash_name(lower) & (slots_.size() - 1); slots_[slot] != nullptr;
+  LowerName lower;
+  if (!lower_name(name, &lower)) return nullptr;
+  for (size_t slot = lower.hash & (slots_.size() - 1); slots_[slot] != nullptr;
        slot = (slot + 1) & (slots_.size() - 1)) {
-    if (slots_[slot]->full_name == lower) return slots_[slot];
+    if (slots_[slot]->full_name == lower.view()) return slots_[slot];
   }
   return nullptr;
 }
