@@ -110,22 +110,23 @@ Admission Engine::Impl::admit(size_t bytes, bool frees_space) {
     waiting_for_log_ = true;
     return wait(0);
   }
+  size_t level0_runs = version_->levels[0].size();
+  auto level0_slow = static_cast<uint64_t>(options_.level0_slow);
+  auto frozen_max = static_cast<uint64_t>(options_.max_frozen_memtables);
+  uint64_t debt_slow = 32 * options_.base_level_size;
+  if (level0_runs < level0_slow && frozen_.size() < frozen_max && debt_ < debt_slow) return admission;
   PacingState state;
-  state.level0_runs = version_->levels[0].size();
-  state.level0_slow = static_cast<uint64_t>(options_.level0_slow);
+  state.level0_runs = level0_runs;
+  state.level0_slow = level0_slow;
   state.level0_stop = static_cast<uint64_t>(options_.level0_stop);
   state.frozen_memtables = frozen_.size();
-  state.frozen_max = static_cast<uint64_t>(options_.max_frozen_memtables);
+  state.frozen_max = frozen_max;
   state.active_fill =
       static_cast<double>(active_->memory_used()) / static_cast<double>(options_.memtable_size);
   state.debt_bytes = debt_;
-  state.debt_slow = 32 * options_.base_level_size;
-  state.debt_stop = 4 * state.debt_slow;
+  state.debt_slow = debt_slow;
+  state.debt_stop = 4 * debt_slow;
   state.drain_bytes_per_s = level0_rate_ > 0 ? std::min(flush_rate_, level0_rate_) : flush_rate_;
-  if (state.level0_runs < state.level0_slow && state.frozen_memtables < state.frozen_max &&
-      debt_ < state.debt_slow) {
-    return admission;
-  }
   PacingVerdict verdict = pace(state);
   if (verdict.stop && !(frees_space && state.active_fill < 2)) return wait(0);
   if (verdict.bytes_per_s <= 0) return admission;
@@ -156,6 +157,7 @@ Sequence Engine::Impl::commit(const WriteBatch& batch) {
   BatchReader::Op op;
   Sequence sequence = first;
   HashesAhead hashes(batch, *active_, rows_);
+  bool rows = rows_.row_count() > 0;
   while (reader.next(&op)) {
     if (op.is_counter) {
       active_->add_count(op.counter_id, op.counter_delta);
@@ -168,9 +170,9 @@ Sequence Engine::Impl::commit(const WriteBatch& batch) {
       if (op.value.size() >= kAmendedMin && op.kind == Kind::kPut)
         log_.note_value(hash, sequence, static_cast<size_t>(op.value.data() - batch.bytes().data()));
       active_->add(sequence++, op.kind, op.blind, op.key, op.value, snapshot, hash);
-      if (op.kind == Kind::kDelete)
+      if (rows && op.kind == Kind::kDelete)
         rows_.erase(op.key, hash);
-      else if (!planted(Plant::row_outlives_write))
+      else if (rows && !planted(Plant::row_outlives_write))
         rows_.replace(op.key, hash, op.value);
     }
     counts_.user_bytes_written += op.key.size() + op.value.size();
