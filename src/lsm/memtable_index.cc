@@ -26,7 +26,7 @@ void MemTableIndex::insert(uint64_t hash, MemTableEntry* entry) {
       return;
     }
     if (!may_split(*segment)) {
-      segment->overflowed = true;
+      segment->overflowed = overflows_ = true;
       return;
     }
     split(directory_slot(hash));
@@ -47,10 +47,12 @@ size_t MemTableIndex::prefetch(const uint64_t* hashes, size_t count, uint64_t* u
   size_t known = 0, rest = 0;
   for (size_t i = 0; i < count; ++i) touch(&directory_[directory_slot(hashes[i])]->slots[home(hashes[i])]);
   for (size_t i = 0; i < count; ++i) {
-    if (const MemTableEntry* entry = likely_entry(hashes[i]))
+    if (const MemTableEntry* entry = likely_entry(hashes[i])) {
       entries[known++] = entry;
-    else
+    } else {
+      __builtin_prefetch(&directory_[directory_slot(hashes[i])]->used, 1);  // if it is going to be inserted
       unknown[rest++] = hashes[i];
+    }
   }
   for (size_t i = 0; i < known; ++i) touch(entries[i]);
   for (size_t i = 0; i < known; ++i) prefetch_lines(entries[i], 1, kPrefetchedLines);

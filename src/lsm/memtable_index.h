@@ -31,7 +31,7 @@ class MemTableIndex {
     const Segment& segment = *directory_[directory_slot(hash)];
     for (uint32_t i = home(hash);; i = (i + 1) & (kSlots - 1)) {
       uint64_t slot = segment.slots[i];
-      if (slot == 0) return {nullptr, segment.overflowed};
+      if (slot == 0) return {nullptr, overflows_ && segment.overflowed};
       if (slot >> kTagShift != hash >> kTagShift) continue;
       MemTableEntry* entry = address(slot);
       if (entry->hash == static_cast<uint32_t>(hash) && entry->key() == key) return {entry, false};
@@ -73,7 +73,8 @@ class MemTableIndex {
   bool may_split(const Segment& segment) const;
   void split(size_t directory_slot);
 
-  int depth_ = 0;  // of the directory: it has 2^depth_ slots
+  int depth_ = 0;           // of the directory: it has 2^depth_ slots
+  bool overflows_ = false;  // some segment has: none is asked (in a cache line of its own) before that
   std::vector<Segment*> directory_;
   std::vector<std::unique_ptr<Segment>> segments_;
 };
