@@ -273,13 +273,16 @@ void MemTableTree::insert_from_root(MemTableEntry* entry) {
   if (node->count < kNodeSlots) return insert_into_leaf(node, entry);
   Found found = search(*node, key);
   VARVE_DCHECK(!found.exact);
-  // Keys that come in order, up or down, leave full leaves behind; others split in the middle.
+  // Keys that come in order, up or down, leave full leaves behind; others split in the middle. What stands
+  // beside the run parts from it, but for one key in front of a run downward: as the separator, it keeps the
+  // coming ones with the run.
   int middle = kNodeSlots / 2;
   bool goes_right = found.slot > middle;
   if (found.slot == kNodeSlots && node->last_insert == kNodeSlots - 1) {
     middle = kNodeSlots;
-  } else if (found.slot == node->last_insert && found.slot < middle) {
-    middle = std::max(found.slot, 1);
+  } else if (found.slot == node->last_insert && !goes_right) {
+    goes_right = found.slot > 1;
+    middle = goes_right ? found.slot - 1 : 1;
   } else if (found.slot == node->last_insert + 1 && goes_right) {
     middle = found.slot;
     goes_right = false;

@@ -192,6 +192,21 @@ TEST_CASE("the order is that of the keys, in whatever order they come") {
   }
 }
 
+TEST_CASE("keys in order take the same room upward, downward, and in the middle of others") {
+  auto memory = [](int step, bool amid_others) {
+    MemTable table;
+    Sequence sequence = 0;
+    auto add = [&](const std::string& key) { table.add(++sequence, Kind::kPut, false, key, "v", 0); };
+    for (int i = 0; amid_others && i < 40; ++i) add(fmt::format("{}{:08}", i % 2 == 0 ? "a" : "z", i));
+    for (int i = 0, at = 200'000; i < 200'000; ++i, at += step) add(fmt::format("run{:08}", at));
+    return table.memory_used();
+  };
+  size_t most = memory(1, false) / 20 * 21;
+  CHECK(memory(-1, false) <= most);
+  CHECK(memory(1, true) <= most);
+  CHECK(memory(-1, true) <= most);
+}
+
 TEST_CASE("an empty memtable has no records") {
   MemTable table;
   auto it = table.new_iterator();
