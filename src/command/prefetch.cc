@@ -3,6 +3,7 @@
 // not loaded.
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/checksum.h"
 #include "command/dispatcher_impl.h"
@@ -25,26 +26,42 @@ class PrefetchedKeys {
   void add(DatabaseId database, std::string_view key) {
     if (key.size() > kPrefetchedKeyMax) return;
     make_metadata_key(database, key, &key_);
-    hashes_[count_++] = hash_key(key_);
+    add_made();
   }
   void add_member(const MemberLayout& layout, std::string_view member) {
     if (member.size() > kPrefetchedKeyMax) return;
     layout.make_key(member, &key_);
-    hashes_[count_++] = hash_key(key_);
+    add_made();
   }
   void add_position(uint64_t collection, uint64_t position) {
     make_position_key(collection, position, &key_);
-    hashes_[count_++] = hash_key(key_);
+    add_made();
   }
   void load() {
-    engine_.prefetch(hashes_, count_);
+    engine_.prefetch(keys_, hashes_, count_);
     count_ = 0;
+    used_ = 0;
   }
 
  private:
+  // A collection id or a database stand before what is at most kPrefetchedKeyMax long.
+  static constexpr size_t kMadeMax = kPrefetchedKeyMax + 28;
+
+  void add_made() {
+    std::string_view made = key_;
+    if (made.size() > kMadeMax) return;
+    hashes_[count_] = hash_key(made);
+    std::memcpy(bytes_ + used_, made.data(), made.size());
+    keys_[count_++] = {bytes_ + used_, made.size()};
+    used_ += made.size();
+  }
+
   const Engine& engine_;
   EngineKey key_;
   uint64_t hashes_[Engine::kPrefetched];
+  std::string_view keys_[Engine::kPrefetched];
+  char bytes_[Engine::kPrefetched * kMadeMax];
+  size_t used_ = 0;  // of bytes_
   size_t count_ = 0;
 };
 

@@ -21,6 +21,7 @@
 
 #include "base/check.h"
 #include "base/plant.h"
+#include "base/touch.h"
 
 namespace varve {
 namespace {
@@ -254,6 +255,21 @@ BlockRef BlockCache::lookup(uint64_t file_number, uint64_t offset) {
   // A command that has just fetched the block, and runs again, still holds it: that is not another use.
   if (e.uses < kMostRounds && e.block->references() == 1) ++e.uses;
   return e.block;
+}
+
+void BlockCache::touch_slot(uint64_t file_number, uint64_t offset) const {
+  touch(&rep_->slots[rep_->slot_of(mix(file_number, offset))]);
+}
+
+// The entry of the first slot: mostly the block's.
+void BlockCache::touch_entry(uint64_t file_number, uint64_t offset) const {
+  uint32_t entry = rep_->slots[rep_->slot_of(mix(file_number, offset))];
+  if (entry != kNone) touch(&rep_->entries[entry]);
+}
+
+const Block* BlockCache::peek(uint64_t file_number, uint64_t offset) const {
+  uint32_t entry = rep_->find(file_number, offset);
+  return entry == kNone ? nullptr : rep_->entries[entry].block.get();
 }
 
 BlockRef BlockCache::insert(uint64_t file_number, uint64_t offset, BlockRef block) {

@@ -19,6 +19,12 @@ class BlockCache {
   BlockRef lookup(uint64_t file_number, uint64_t offset);
   // Takes a share in the block; a block already there under the key stays and is returned instead.
   BlockRef insert(uint64_t file_number, uint64_t offset, BlockRef block);
+  // For loading ahead (base/touch.h), in steps, each of which needs what the one before it asked for: the
+  // place of a block, what is known of it, and where it lies. Null when it is not there. Counts nothing, is
+  // no use.
+  void touch_slot(uint64_t file_number, uint64_t offset) const;
+  void touch_entry(uint64_t file_number, uint64_t offset) const;
+  const Block* peek(uint64_t file_number, uint64_t offset) const;
   // Blocks of a file that is gone need not be erased one by one: nobody asks for them and they age out.
 
   // Blocks referenced by others are never evicted, so memory may exceed the capacity while they are pinned.

@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "base/check.h"
+#include "base/touch.h"
 #include "lsm/table_format.h"
 
 namespace varve {
@@ -148,6 +149,16 @@ bool last_restart_below(const BlockView& block, std::string_view target, uint32_
 
 }  // namespace
 
+namespace {
+
+uint8_t bucket_in(const BlockView& block, uint64_t key_hash) {
+  return block.bucket_count == 0 ? kBucketSeveral : block.buckets[bucket_of(key_hash, block.bucket_count)];
+}
+
+constexpr uint32_t kRestartsAhead = 8;  // of more, a search compares few
+
+}  // namespace
+
 bool decode_entry(const BlockView& block, const char* p, BlockEntry* entry) {
   return decode(block, p, entry);
 }
@@ -165,8 +176,7 @@ BlockSearch find_in_block(const BlockView& block, std::string_view key, uint64_t
   hit->exhausted = false;
   BlockPosition position;
   BlockSearch result;
-  uint8_t bucket =
-      block.bucket_count == 0 ? kBucketSeveral : block.buckets[bucket_of(key_hash, block.bucket_count)];
+  uint8_t bucket = bucket_in(block, key_hash);
   if (bucket == kBucketEmpty) return BlockSearch::kEnd;
   if (bucket == kBucketSeveral) {
     result = search_block(block, key, &position);
@@ -200,6 +210,28 @@ BlockSearch find_in_block(const BlockView& block, std::string_view key, uint64_t
         entry.shared == 0 ? entry.delta_view() == key : entry.shared == key.size() && entry.unshared == 0;
     if (!same) return BlockSearch::kEnd;
   }
+}
+
+void touch_hash_index(const BlockView& block, uint64_t key_hash) {
+  touch(block.restarts);
+  if (block.bucket_count > 0) touch(block.buckets + bucket_of(key_hash, block.bucket_count));
+}
+
+void touch_restart_keys(const BlockView& block, uint64_t key_hash) {
+  if (bucket_in(block, key_hash) != kBucketSeveral || block.restart_count > kRestartsAhead) return;
+  for (uint32_t i = 1; i < block.restart_count; ++i)
+    if (block.restart(i) < block.entries_end) touch(block.base + block.restart(i));
+}
+
+std::string_view likely_interval(const BlockView& block, std::string_view key, uint64_t key_hash) {
+  uint32_t restart = bucket_in(block, key_hash);
+  if (block.restart_count == 0 || restart == kBucketEmpty) return {};
+  if (restart == kBucketSeveral && !last_restart_below(block, key, &restart)) return {};
+  if (restart >= block.restart_count) return {};
+  uint32_t begin = block.restart(restart);
+  uint32_t end = restart + 1 == block.restart_count ? block.entries_end : block.restart(restart + 1);
+  if (begin >= end || end > block.entries_end) return {};
+  return {block.base + begin, end - begin};
 }
 
 namespace {

@@ -82,6 +82,15 @@ struct BlockHit {
 BlockSearch find_in_block(const BlockView& block, std::string_view key, uint64_t key_hash, Sequence at,
                           BlockHit* hit);
 
+// For loading ahead what find_in_block() of a key touches (base/touch.h), in steps, each of which needs what
+// the one before it asked for. The block's footer stands at its end, touched first.
+void touch_hash_index(const BlockView& block, uint64_t key_hash);
+// Where the index names several intervals or there is none: the keys that the search for the interval
+// compares.
+void touch_restart_keys(const BlockView& block, uint64_t key_hash);
+// The entries of the restart interval that has the key if any has; empty when the index knows of none.
+std::string_view likely_interval(const BlockView& block, std::string_view key, uint64_t key_hash);
+
 // What a block of this kind promises about its entries; every byte of it is looked at. False: malformed.
 bool check_entries(std::string_view bytes, BlockKind kind, uint64_t file_size);
 

@@ -3,10 +3,12 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "lsm/engine_impl.h"
+#include "lsm/table_ahead.h"
 
 namespace varve {
 
-static_assert(Engine::kPrefetched <= MemTable::kPrefetched && Engine::kPrefetched <= RowCache::kPrefetched);
+static_assert(Engine::kPrefetched <= MemTable::kPrefetched && Engine::kPrefetched <= RowCache::kPrefetched &&
+              Engine::kPrefetched <= kTablesAhead);
 
 Engine::Impl::Impl(const EngineOptions& options, Recovered recovered)
     : options_(options),
@@ -173,7 +175,8 @@ void Engine::release_values() {
   impl_->rows_.release_retired();
 }
 bool Engine::worth_prefetching() const {
-  return impl_->active_->memory_used() + impl_->rows_.memory_used() > kPrefetchFrom;
+  // The cache's room counts the rows as well.
+  return impl_->active_->memory_used() + impl_->cache_.memory_used() > kPrefetchFrom;
 }
 bool Engine::peek(std::string_view key, std::string_view* value) const {
   MemTable::Hit hit;
@@ -181,13 +184,8 @@ bool Engine::peek(std::string_view key, std::string_view* value) const {
   *value = hit.value;
   return true;
 }
-void Engine::prefetch(const uint64_t* key_hashes, size_t count) const {
-  uint64_t unknown[kPrefetched];
-  count = impl_->active_->prefetch(key_hashes, count, unknown);
-  if (count > 0 && impl_->flushed_memtable_) {
-    count = impl_->flushed_memtable_->prefetch(unknown, count, unknown);
-  }
-  if (count > 0) impl_->rows_.prefetch(unknown, count);
+void Engine::prefetch(const std::string_view* keys, const uint64_t* key_hashes, size_t count) const {
+  impl_->prefetch(keys, key_hashes, count);
 }
 ReadState Engine::get_in_memory(std::string_view key, ReadValue* out) {
   return impl_->get_in_memory(key, out);

@@ -213,15 +213,15 @@ class Engine {
   // touches the disk, notes no misses; while the block cache has room, blocks in the system's page cache
   // count as memory. For blind writes.
   ReadState get_in_memory(std::string_view key, ReadValue* out);
-  // Has the processor load what reading or writing up to kPrefetched keys touches in memory, the misses of
-  // all at once, for keys that are soon asked for; hash_key() of each. Worth its cost only once there is more
-  // in memory than the processor's own caches hold.
+  // Has the processor load what reading or writing up to kPrefetched keys touches in memory, blocks of tables
+  // included, the misses of all at once, for keys that are soon asked for; with hash_key() of each. Worth its
+  // cost only once there is more in memory than the processor's own caches hold.
   static constexpr size_t kPrefetched = 16;
   bool worth_prefetching() const;
   // What the active memtable has put under a key, for hints alone: deleted ranges are not asked. Valid until
   // the next commit.
   bool peek(std::string_view key, std::string_view* value) const;
-  void prefetch(const uint64_t* key_hashes, size_t count) const;
+  void prefetch(const std::string_view* keys, const uint64_t* key_hashes, size_t count) const;
   // Nobody holds a ReadValue any more: memory that waits for that may go. end_of_turn() says so too.
   void release_values();
   // Keys in [begin, end); an empty end means no bound. `keep_in_cache` false for long scans.

@@ -53,6 +53,7 @@ class Engine::Impl {
   // engine_read.cc
   ReadState get(ReadContext& context, std::string_view key, ReadValue* out, const Snapshot* snapshot);
   ReadState get_in_memory(std::string_view key, ReadValue* out);
+  void prefetch(const std::string_view* keys, const uint64_t* key_hashes, size_t count) const;
   std::unique_ptr<LiveIterator> new_iterator(ReadContext& context, std::string_view begin,
                                              std::string_view end, const Snapshot* snapshot);
   IterState read_table(BlockSource& source, const TableRef& table, std::string_view key, uint64_t hash,

@@ -6,6 +6,7 @@
 #include "base/plant.h"
 #include "lsm/cached_source.h"
 #include "lsm/engine_impl.h"
+#include "lsm/table_ahead.h"
 
 namespace varve {
 namespace {
@@ -194,6 +195,24 @@ ReadState Engine::Impl::get(ReadContext& context, std::string_view key, ReadValu
   CachedSource source(*this, &context);
   Sequence at = snapshot != nullptr ? snapshot->sequence() : kMaxSequence;
   return find(source, key, at, Purpose::kReading, out, &context.seen);
+}
+
+// Goes where find() goes, as far as the keys are not known yet.
+void Engine::Impl::prefetch(const std::string_view* keys, const uint64_t* key_hashes, size_t count) const {
+  uint64_t unknown[kPrefetched];
+  size_t rest = active_->prefetch(key_hashes, count, unknown);
+  for (auto it = frozen_.rbegin(); it != frozen_.rend() && rest > 0; ++it) {
+    rest = (*it)->prefetch(unknown, rest, unknown);
+  }
+  if (rest > 0 && flushed_memtable_) rest = flushed_memtable_->prefetch(unknown, rest, unknown);
+  if (rest > 0) rest = rows_.prefetch(unknown, rest, unknown);
+  if (rest == 0) return;
+  // The hashes left stand in their order.
+  std::string_view left[kPrefetched];
+  for (size_t i = 0, n = 0; n < rest; ++i) {
+    if (key_hashes[i] == unknown[n]) left[n++] = keys[i];
+  }
+  load_ahead_in_tables(*version_, cache_, left, unknown, rest);
 }
 
 ReadState Engine::Impl::get_in_memory(std::string_view key, ReadValue* out) {

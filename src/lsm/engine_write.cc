@@ -38,7 +38,8 @@ class HashesAhead {
       if (!op.is_counter && op.kind != Kind::kRangeDelete) hashes_[count_++] = hash_key(op.key);
     }
     uint64_t unknown[Engine::kPrefetched];
-    if (size_t rest = memtable_.prefetch(hashes_, count_, unknown); rest > 0) rows_.prefetch(unknown, rest);
+    if (size_t rest = memtable_.prefetch(hashes_, count_, unknown); rest > 0)
+      rows_.prefetch(unknown, rest, unknown);
   }
 
   BatchReader reader_;

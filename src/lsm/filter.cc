@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/plant.h"
+#include "base/touch.h"
 
 namespace varve {
 namespace {
@@ -15,6 +16,10 @@ constexpr int kMaxProbes = 16;
 
 size_t line_of(uint64_t hash, size_t lines) {
   return static_cast<size_t>((hash >> 32) * lines >> 32);
+}
+
+const char* line_in(std::string_view filter, uint64_t hash) {
+  return filter.data() + line_of(hash, filter.size() / kLineSize) * kLineSize;
 }
 
 uint32_t first_probe(uint64_t hash) {
@@ -65,14 +70,18 @@ bool filter_is_valid(std::string_view filter) {
 }
 
 bool filter_may_contain(std::string_view filter, uint64_t key_hash) {
-  size_t lines = filter.size() / kLineSize;
-  const char* line = filter.data() + line_of(key_hash, lines) * kLineSize;
+  const char* line = line_in(filter, key_hash);
   uint32_t x = first_probe(key_hash);
   for (int left = filter.back(); left > 0; --left) {
     x = next_probe(x);
     if ((line[bit_of(x) / 8] >> (bit_of(x) % 8) & 1) == 0) return false;
   }
   return true;
+}
+
+void touch_filter(std::string_view filter, uint64_t key_hash) {
+  touch(line_in(filter, key_hash));
+  touch(&filter.back());
 }
 
 }  // namespace varve

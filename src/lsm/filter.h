@@ -37,5 +37,7 @@ class FilterBuilder {
 bool filter_is_valid(std::string_view filter);
 // Never false for a key that was added. Needs filter_is_valid.
 bool filter_may_contain(std::string_view filter, uint64_t key_hash);
+// Has the processor load what filter_may_contain() looks at (base/touch.h).
+void touch_filter(std::string_view filter, uint64_t key_hash);
 
 }  // namespace varve

@@ -40,8 +40,8 @@ class MemTableIndex {
   // The key must not be there yet.
   void insert(uint64_t hash, MemTableEntry* entry);
   // Has the processor load the slots of up to kPrefetched keys and the entries that they lead to, the misses
-  // of all at once. Returns how many keys have no entry here, and their hashes at the front of `unknown`
-  // (which may be `hashes`).
+  // of all at once. Returns how many keys have no entry here, and their hashes, in order, at the front of
+  // `unknown` (which may be `hashes`).
   static constexpr size_t kPrefetched = 16;
   size_t prefetch(const uint64_t* hashes, size_t count, uint64_t* unknown) const;
   size_t memory_used() const {

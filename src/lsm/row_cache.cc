@@ -131,21 +131,33 @@ uint64_t* RowCache::find(std::string_view key, uint64_t hash) const {
   return nullptr;
 }
 
-void RowCache::prefetch(const uint64_t* hashes, size_t count) const {
+// The row of that tag, or null: mostly the key's.
+const void* RowCache::likely_row(uint64_t hash) const {
+  for (uint64_t slot : bucket(bucket_of(hash)).slots) {
+    if (slot >> kTagShift == hash >> kTagShift && slot != 0)
+      return reinterpret_cast<const void*>(slot & kAddress);
+  }
+  return nullptr;
+}
+
+size_t RowCache::prefetch(const uint64_t* hashes, size_t count, uint64_t* unknown) const {
   VARVE_DCHECK(count <= kPrefetched);
-  if (rows_ == 0) return;
+  if (rows_ == 0) {
+    if (unknown != hashes) std::copy(hashes, hashes + count, unknown);
+    return count;
+  }
   const void* rows[kPrefetched];
-  size_t found = 0;
+  size_t found = 0, rest = 0;
   for (size_t i = 0; i < count; ++i) touch(&bucket(bucket_of(hashes[i])));
   for (size_t i = 0; i < count; ++i) {
-    for (uint64_t slot : bucket(bucket_of(hashes[i])).slots) {
-      if (slot >> kTagShift != hashes[i] >> kTagShift || slot == 0) continue;
-      rows[found++] = reinterpret_cast<const void*>(slot & kAddress);
-      break;
-    }
+    if (const void* row = likely_row(hashes[i]))
+      rows[found++] = row;
+    else
+      unknown[rest++] = hashes[i];
   }
   for (size_t i = 0; i < found; ++i) touch(rows[i]);
   for (size_t i = 0; i < found; ++i) prefetch_lines(rows[i], 1, kPrefetchedLines);
+  return rest;
 }
 
 uint32_t RowCache::generation_of(std::string_view key) const {

@@ -45,10 +45,11 @@ class RowCache {
   void erase(std::string_view key, uint64_t hash);
   // Every row with begin <= key < end, and perhaps others: a step whose cost does not depend on how many.
   void erase_range(std::string_view begin, std::string_view end);
-  // Has the processor load what lookup() and replace() of up to kPrefetched keys touch, as
-  // MemTable::prefetch.
+  // Has the processor load what lookup() and replace() of up to kPrefetched keys touch. As
+  // MemTable::prefetch, returns how many keys have no row, and their hashes, in order, at the front of
+  // `unknown` (which may be `hashes`).
   static constexpr size_t kPrefetched = 16;
-  void prefetch(const uint64_t* hashes, size_t count) const;
+  size_t prefetch(const uint64_t* hashes, size_t count, uint64_t* unknown) const;
 
   // Rows that left stay readable until this: call it when nobody holds a value from here.
   void release_retired();
@@ -71,6 +72,7 @@ class RowCache {
   Bucket& bucket(size_t index) const;
   uint32_t generation_of(std::string_view key) const;
   uint64_t* find(std::string_view key, uint64_t hash) const;
+  const void* likely_row(uint64_t hash) const;
   // A row in the memory of its own, as a slot holds it; counted as used.
   uint64_t store(std::string_view key, uint64_t hash, const Row& row);
   void grow();

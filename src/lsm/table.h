@@ -74,6 +74,11 @@ struct TableHit {
 // filter. Range tombstones are not consulted.
 IterState table_get(BlockSource& source, const TableRef& table, std::string_view key, uint64_t key_hash,
                     Sequence at, TableHit* hit);
+// Steps of it, on blocks at hand. False: the table has no such key.
+struct PartitionHandles;
+bool find_partition(const Block& top_index, std::string_view key, PartitionHandles* partition);
+// *may_go_on: the key's versions may go on in the next block.
+bool find_data_block(const Block& index, std::string_view key, BlockHandle* handle, bool* may_go_on);
 // The highest sequence <= at of a range tombstone of the table that covers key; 0 when none.
 IterState table_covering(BlockSource& source, const TableRef& table, std::string_view key, Sequence at,
                          Sequence* covering);

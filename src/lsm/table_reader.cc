@@ -156,13 +156,13 @@ Result<OpenTableRef> open_table_file(FileSystem& fs, const std::string& path) {
 namespace {
 
 // A block that decode_block let pass cannot fail these: it is our own mistake, or bad memory, if one does.
-BlockView view_of(const BlockRef& block) {
+BlockView view_of(const Block& block) {
   BlockView view;
-  VARVE_CHECK(view.parse(block->bytes()));
+  VARVE_CHECK(view.parse(block.bytes()));
   return view;
 }
 
-bool find_entry(const BlockRef& block, std::string_view key, BlockPosition* position) {
+bool find_entry(const Block& block, std::string_view key, BlockPosition* position) {
   BlockSearch result = search_block(view_of(block), key, position);
   VARVE_CHECK(result != BlockSearch::kMalformed);
   return result == BlockSearch::kFound;
@@ -185,6 +185,22 @@ IterState get_by_walking(BlockSource& source, const TableRef& table, std::string
 
 }  // namespace
 
+bool find_partition(const Block& top_index, std::string_view key, PartitionHandles* partition) {
+  BlockPosition position;
+  if (!find_entry(top_index, key, &position)) return false;
+  VARVE_CHECK(partition->decode(position.entry.value_view()));
+  return true;
+}
+
+bool find_data_block(const Block& index, std::string_view key, BlockHandle* handle, bool* may_go_on) {
+  BlockPosition position;
+  if (!find_entry(index, key, &position)) return false;
+  std::string_view value = position.entry.value_view();
+  VARVE_CHECK(get_handle(&value, handle));
+  *may_go_on = position.exact;
+  return true;
+}
+
 IterState table_get(BlockSource& source, const TableRef& table, std::string_view key, uint64_t key_hash,
                     Sequence at, TableHit* hit) {
   hit->found = false;
@@ -193,10 +209,8 @@ IterState table_get(BlockSource& source, const TableRef& table, std::string_view
   BlockRef block;
   IterState state = source.get(table, table->meta.top_index, BlockKind::kTopIndex, &block);
   if (state != IterState::kValid) return state;
-  BlockPosition position;
-  if (!find_entry(block, key, &position)) return IterState::kValid;
   PartitionHandles partition;
-  VARVE_CHECK(partition.decode(position.entry.value_view()));
+  if (!find_partition(*block.get(), key, &partition)) return IterState::kValid;
 
   if (partition.filter.size > 0) {
     BlockRef filter;
@@ -216,15 +230,13 @@ IterState table_get(BlockSource& source, const TableRef& table, std::string_view
   }
   state = source.get(table, partition.index, BlockKind::kIndex, &block);
   if (state != IterState::kValid) return state;
-  if (!find_entry(block, key, &position)) return IterState::kValid;
-  std::string_view value = position.entry.value_view();
   BlockHandle handle;
-  VARVE_CHECK(get_handle(&value, &handle));
-  bool may_go_on = position.exact;
+  bool may_go_on = false;
+  if (!find_data_block(*block.get(), key, &handle, &may_go_on)) return IterState::kValid;
   state = source.get(table, handle, BlockKind::kData, &block);
   if (state != IterState::kValid) return state;
   BlockHit found;
-  VARVE_CHECK(find_in_block(view_of(block), key, key_hash, at, &found) != BlockSearch::kMalformed);
+  VARVE_CHECK(find_in_block(view_of(*block.get()), key, key_hash, at, &found) != BlockSearch::kMalformed);
   if (found.found) {
     hit->found = true;
     hit->tag = found.tag;

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/checksum.h"
 #include "base/random.h"
@@ -34,6 +35,25 @@ std::string key(uint64_t i) {
 }
 
 }  // namespace
+
+TEST_CASE("loading ahead tells which keys have no row, and counts nothing") {
+  RowCache cache(1 << 20);
+  uint64_t hashes[RowCache::kPrefetched];
+  for (size_t i = 0; i < RowCache::kPrefetched; ++i) hashes[i] = hash_key(key(i));
+  std::vector<uint64_t> all(hashes, hashes + RowCache::kPrefetched), absent;
+  uint64_t unknown[RowCache::kPrefetched];
+  CHECK(cache.prefetch(hashes, all.size(), unknown) == all.size());
+  CHECK(std::vector<uint64_t>(unknown, unknown + all.size()) == all);
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (i % 3 == 0)
+      put(cache, key(i), "value");
+    else
+      absent.push_back(all[i]);
+  }
+  size_t rest = cache.prefetch(hashes, all.size(), hashes);
+  CHECK(std::vector<uint64_t>(hashes, hashes + rest) == absent);
+  CHECK(cache.hits() + cache.misses() == 0);
+}
 
 TEST_CASE("rows are found until they are taken out") {
   RowCache cache(1 << 20);
