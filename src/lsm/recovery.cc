@@ -282,7 +282,8 @@ class Recovery {
   // alone.
   bool may_go_on() const {
     const uint64_t edits = info_.size - info_.snapshot_size;
-    return info_.closed && !out_.torn_tail && edits <= std::max(info_.snapshot_size, kEditsToGoOnMax);
+    const bool room = info_.size <= ManifestLimits().snapshot;  // the file's limit is far behind
+    return info_.closed && !out_.torn_tail && room && edits <= std::max(info_.snapshot_size, kEditsToGoOnMax);
   }
 
   Status write_manifest() {
