@@ -216,10 +216,8 @@ class DirectWriteFile final : public PosixWriteFile {
       blocks[i] = {const_cast<char*>(parts[i].data()), parts[i].size()};
       size += parts[i].size();
     }
-    ssize_t put = retry_interrupted([&] {
-      return ::pwritev2(fd_.get(), blocks.data(), static_cast<int>(parts.size()), static_cast<off_t>(offset),
-                        RWF_DSYNC);
-    });
+    ssize_t put = ::pwritev2(fd_.get(), blocks.data(), static_cast<int>(parts.size()),
+                             static_cast<off_t>(offset), RWF_DSYNC);
     if (put == static_cast<ssize_t>(size)) return Status();
     // Written in part, or a system without such a call: in the ordinary way, which tells what is wrong. But
     // a failure may have been that of the sync, which is never tried again.

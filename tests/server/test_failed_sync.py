@@ -7,12 +7,12 @@ import time
 from harness import ReplyError, Skip, check, check_equal, test
 
 
-def inject_failures(t, pid):
-    """strace on every thread of the process: from now on what makes bytes durable fails with EIO."""
+def inject_failures(t, pid, calls="fdatasync,fsync,pwritev2", error="EIO"):
+    """strace on every thread of the process: from now on these calls fail; by default all that make bytes durable."""
     t.need("strace")
     out = open(t.path("strace.txt"), "ab")
     process = subprocess.Popen(["strace", "-f", "-qq", "-p", str(pid), "-e", "trace=fdatasync,fsync,pwritev2",
-                                "-e", "inject=fdatasync,fsync,pwritev2:error=EIO"], stdout=out, stderr=out)
+                                "-e", f"inject={calls}:error={error}"], stdout=out, stderr=out)
     t.processes.append(process)
     for _ in range(100):
         if process.poll() is not None:
@@ -59,3 +59,26 @@ def failed_sync(t):
         check_equal(client.ok("SET", "after", "1"), "OK", "SET after the restart")
     print(f"         failed_sync: SET answered {reply}; INFO says {told[0]}")
     server.stop()
+
+
+# Goal: where the log's one call is not to be had, or not past the cache, writes are as durable by the ordinary ones.
+@test
+def refused_direct_writes(t):
+    t.only_varve()
+    for number, error in enumerate(("EINVAL", "EOPNOTSUPP"), 1):
+        server = t.server().start()
+        tracer = inject_failures(t, server.pid, "pwritev2", error)
+        with server.client() as client:
+            for i in range(300):
+                check_equal(client.ok("SET", f"{error}{i}", f"v{i}"), "OK", f"SET while pwritev2 says {error}")
+        server.kill()
+        tracer.wait(10)
+        with open(t.path("strace.txt"), encoding="utf-8", errors="replace") as file:
+            calls = file.readlines()
+        check(any(error in line for line in calls), f"no pwritev2 was refused with {error}")
+        check(sum("fdatasync" in line for line in calls) >= 300 * number, "an acknowledged SET was not synced")
+        server.start()
+        with server.client() as client:
+            for i in range(300):
+                check_equal(client.ok("GET", f"{error}{i}"), f"v{i}".encode(), "GET after kill -9")
+        server.stop()
